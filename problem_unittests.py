@@ -1,0 +1,1665 @@
+"""The checks under the exercises of face_generation.ipynb, and the rubric report in its last cell.
+
+    import problem_unittests as tests
+    tests.test_scale(scale)
+
+A check runs your answer on inputs of its own and judges what comes out; it never reads your source. It prints
+`Tests Passed`, and under it advice where something is sound but known to be weaker. Otherwise it raises an
+AssertionError in four parts: what was expected, what came, why that matters for a GAN, where to look.
+Nothing of yours is changed: random state, weights, gradients, modes and disk are afterwards as they were before.
+"""
+import base64
+import contextlib
+import functools
+import html
+import io
+import itertools
+import math
+import os
+import random
+import sysconfig
+import tempfile
+import textwrap
+import traceback
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+# ---------------------------------------------------------------------------------------------------------------------
+# How a check speaks
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class _NotBegun(Exception):
+    """The exercise has no answer yet; the text says how that showed."""
+
+
+def _check(exercise, makes, why):
+    """Decorate a check: it leaves no trace, and prints or raises what it found.
+
+    exercise: the name of what the learner writes; makes: what that gives; why: what a GAN needs it for.
+    """
+    def decorate(check):
+        @functools.wraps(check)
+        def run(*args, **kwargs):
+            __tracebackhide__ = True  # IPython and pytest leave this frame out
+            try:
+                with _no_trace(*args, *kwargs.values()):
+                    advice = check(*args, **kwargs)
+            except _NotBegun as unanswered:
+                failed = AssertionError(_four_parts(
+                    f"{exercise}: {makes}.",
+                    f"{unanswered}. That is fine: this exercise is not begun yet.",
+                    f"{why}.",
+                    f"the cell with {exercise}. Write your answer there, run that cell, then run this one again."))
+            except AssertionError as error:
+                failed = error
+            except Exception as error:  # an answer so odd that a probe broke on it: still no bare traceback
+                failed = _crash(f"{exercise}: {makes}", error)
+            else:
+                print("Tests Passed")
+                for line in advice:
+                    print(textwrap.fill(f"Advice: {line}", 118, subsequent_indent="    "))
+                return
+            raise failed.with_traceback(None) from failed.__cause__
+        return run
+    return decorate
+
+
+def _fail(expected, came, why, look):
+    """Raise the AssertionError of a broken contract."""
+    raise AssertionError(_four_parts(expected, came, why, look))
+
+
+def _four_parts(expected, came, why, look):
+    parts = {"Expected": expected, "Got": came, "Why it matters": why, "Where to look": look}
+    return "\n".join(textwrap.fill(line, 118, subsequent_indent="    ", break_long_words=False)
+                     for label, text in parts.items() for line in f"{label}: {text}".split("\n"))
+
+
+def _call(what, function, *args, **kwargs):
+    """Run the learner's `function`; an exception in it becomes a failure that names the learner's line.
+
+    what: the call in words, with the shapes that went in.
+    """
+    try:
+        return function(*args, **kwargs)
+    except NotImplementedError as error:
+        raise _NotBegun("it raises NotImplementedError" if '"forward"' not in str(error) else "no forward yet") from None
+    except Exception as error:
+        failed = _crash(what, error)
+    raise failed
+
+
+def _crash(what, error):
+    """The failure for an exception in the learner's code, chained to it."""
+    trace = error.__traceback__
+    while trace and _is_library(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    mine = [frame for frame in traceback.extract_tb(trace) if not _is_library(frame.filename)]
+    line = f"\n    line {mine[-1].lineno}, in {mine[-1].name}: {mine[-1].line or ''}".rstrip(": ") if mine else ""
+    text = [row for row in str(error).splitlines() if row.strip()] or [""]
+    # A DataLoader's worker sends its whole traceback as the message: the last row is the error itself.
+    text = text[-1] if "Original Traceback" in str(error) else text[0]
+    hint = next((hint for words, hint in _HINTS if words in str(error)), "")
+    failed = AssertionError(_four_parts(
+        what,
+        f"{type(error).__name__}: {textwrap.shorten(text, 170)}{line}",
+        "training makes this very call, over and over: an error here ends it at the first batch.",
+        hint or ("the line named above." if mine else "the first line of your answer: its name and its arguments.")))
+    failed.__cause__ = error.with_traceback(trace)
+    return failed
+
+
+_LIBRARIES = tuple({os.path.normcase(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+
+
+def _is_library(filename):
+    """Is this code neither the learner's nor a notebook's cell?"""
+    return (filename == __file__ or filename.startswith("<frozen") or os.path.normcase(filename).startswith(_LIBRARIES)
+            or "site-packages" in filename or "dist-packages" in filename)
+
+
+_HINTS = (  # what an error says -> what usually causes it
+    ("between 0 and 1", "this loss takes probabilities and got raw scores: end D in a sigmoid, or use BCEWithLogitsLoss."),
+    ("mat1 and mat2", "a linear layer's in_features: the number of values per image that reach it, channels * height * width."),
+    ("invalid for input of size", "the view: keep the batch first and of any size, as in x.view(x.size(0), -1)."),
+    ("to have", "a layer's in_channels must be the out_channels of the layer before it."),
+    ("same device", "make new tensors where the others are, as in torch.ones_like(D_out) or device=D_out.device."),
+    ("Module.__init__", "call super().__init__() as the first line of __init__."),
+    ("required positional", "the signature: keep the arguments that the exercise gives."),
+    ("positional argument", "the signature: keep the arguments that the exercise gives, in their order."),
+    ("unexpected keyword", "the signature: keep the names of the arguments that the exercise gives."),
+    ("arget size", "the labels need the shape of D's output, as torch.ones_like(D_out) has it."),
+    ("equal size", "resize every picture to one square size: Resize((image_size, image_size))."),
+    ("found <class 'PIL", "turn the pictures into tensors: ToTensor() after the resize."),
+    ("No such file", "the folder that is read: it must be the argument data_dir."),
+    ("more than 1 value per channel", "BatchNorm cannot train on one value per channel: keep it off layers of 1 x 1."),
+    ("does not require grad", "something cuts the graph: .item(), .data, detach() or no_grad() on the way to the loss."),
+    ("'NoneType' object has no", "not every layer has a bias: ask `if m.bias is not None` first."),
+)
+
+
+def _summary(value):
+    """A value in a few words: tensors by shape, type and range."""
+    if isinstance(value, (tuple, list)):
+        return f"a {type(value).__name__} of {len(value)}: {'; '.join(_summary(item) for item in value[:2])}"
+    if isinstance(value, np.ndarray):
+        return f"a numpy array of shape {value.shape}"
+    if not isinstance(value, torch.Tensor):
+        return f"{type(value).__name__} {textwrap.shorten(repr(value), 60)}"
+    words = f"shape {tuple(value.shape)}, {str(value.dtype).removeprefix('torch.')}"
+    if value.numel():
+        numbers = value.detach().double()
+        words += f", values from {numbers.min():.3g} to {numbers.max():.3g}"
+    return words
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Leaving no trace, and looking on while a network runs
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _no_trace(*things):
+    """Whatever happens inside, all global state and the modules among `things` are afterwards as before.
+
+    Random numbers start from one seed inside, so that the same answer always gets the same verdict.
+    """
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    dtype, device, threads = torch.get_default_dtype(), torch.get_default_device(), torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)  # the inputs are small: more threads would mostly wait for each other
+        with contextlib.ExitStack() as kept, warnings.catch_warnings(), torch.enable_grad():
+            warnings.simplefilter("ignore")
+            for thing in things:
+                if isinstance(thing, nn.Module):
+                    kept.enter_context(_kept(thing))
+            _seed(0)
+            yield
+    finally:
+        torch.set_rng_state(states[0])
+        np.random.set_state(states[1])
+        random.setstate(states[2])
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
+        elif torch.cuda.is_initialized():  # first used inside: give it the seed that it would have started from
+            torch.cuda.manual_seed_all(torch.initial_seed())
+        torch.set_num_threads(threads)
+        torch.set_default_dtype(dtype)
+        if torch.get_default_device() != device:
+            torch.set_default_device(device)
+
+
+def _seed(number):
+    torch.default_generator.manual_seed(number)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(number)
+    np.random.seed(number)
+    random.seed(number)
+
+
+@contextlib.contextmanager
+def _kept(module):
+    """Put a module's weights, buffers, gradients, flags and modes back at the end."""
+    tensors = [(t, t.detach().clone()) for t in itertools.chain(module.parameters(), module.buffers())]
+    learning = [(p, p.requires_grad, p.grad, None if p.grad is None else p.grad.clone()) for p in module.parameters()]
+    modes = [(part, part.training) for part in module.modules()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for tensor, value in tensors:
+                tensor.copy_(value)
+            for parameter, flag, gradient, value in learning:
+                parameter.requires_grad_(flag)
+                parameter.grad = gradient
+                if gradient is not None:
+                    gradient.copy_(value)
+        for part, training in modes:
+            part.training = training
+
+
+class _Watch(TorchFunctionMode):
+    """Looks on while a network runs: `steps` lists its operations as (name, tensors in, settings, tensor out)."""
+
+    def __init__(self):
+        super().__init__()
+        self.steps = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        given = [*args, *kwargs.values()]
+        tensors = [value for value in given if isinstance(value, torch.Tensor)]
+        out = result[0] if isinstance(result, tuple) and result else result
+        if tensors and isinstance(out, torch.Tensor):
+            self.steps.append((func.__name__, tensors, (args, kwargs), out))
+        return result
+
+    def layers(self):
+        """The positions of the layers with weights among the steps."""
+        return [i for i, step in enumerate(self.steps) if step[0] in ("conv2d", "conv_transpose2d", "linear")]
+
+    def names(self, start=0, stop=None):
+        """The names of the steps from start to stop."""
+        return {name for name, *_ in self.steps[start:stop]}
+
+    def pools(self):
+        """Steps without weights that give one value for several places of a picture, as (name, in, out)."""
+        found = []
+        for name, tensors, _, out in self.steps:
+            x = tensors[0]
+            fewer = out.numel() < x.numel()
+            if len(tensors) == 1 and x.ndim >= 3 and out.shape[:2] == x.shape[:2] and fewer:
+                found.append((name, x, out))
+            elif len(tensors) == 1 and x.ndim == 2 and out.shape[:1] == x.shape[:1] and out.numel() == len(x) and fewer:
+                found.append((name, x, out))
+        return found
+
+
+_NORMS = {"batch_norm", "instance_norm", "layer_norm", "group_norm", "rms_norm"}
+
+
+def _device_of(*modules):
+    """Where the modules live; without one, where new tensors are made."""
+    for module in modules:
+        for parameter in module.parameters():
+            return parameter.device
+    return torch.empty(0).device
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The data
+# ---------------------------------------------------------------------------------------------------------------------
+
+_RED = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+_GREEN = (0.0, 0.35, 0.7, 1.0)
+
+
+def _draw_pictures(folder, size, blue):
+    """24 JPEG pictures in ImageFolder's layout: a white frame, inside it a colour that tells which picture it is."""
+    (folder / "faces").mkdir(parents=True)
+    for number, (red, green) in enumerate(itertools.product(_RED, _GREEN)):
+        picture = np.full((size[1], size[0], 3), 255, np.uint8)
+        picture[12:-12, 12:-12] = np.round(255 * np.array([red, green, blue]))
+        Image.fromarray(picture).save(folder / "faces" / f"{number:03}.jpg", quality=95, subsampling=0)
+    return f"{folder}/"
+
+
+def _which_pictures(images):
+    """The numbers of the pictures in a batch, told by the colour in their middle."""
+    middle = images.shape[-1] // 2
+    seen = images[:, :2, middle - 2:middle + 2, middle - 2:middle + 2].float().mean((2, 3))
+    colours = torch.tensor(list(itertools.product(_RED, _GREEN)), dtype=seen.dtype)
+    return torch.cdist(seen, colours).argmin(1).tolist()
+
+
+def _read(what, loader, most):
+    """The first `most` batches of images of one pass over the loader, on the CPU."""
+    batches = _call(f"{what} to give batches", lambda: list(itertools.islice(iter(loader), most)))
+    for batch in batches:
+        images = batch[0] if isinstance(batch, (list, tuple)) and len(batch) else batch
+        if not isinstance(batch, (list, tuple)) or len(batch) < 2 or not isinstance(images, torch.Tensor) or images.ndim != 4:
+            single = isinstance(images, Image.Image) or isinstance(images, torch.Tensor) and images.ndim == 3
+            _fail(f"{what} to give batches (images, labels), images of shape (batch, 3, height, width).",
+                  "single pictures: this is a dataset, not a DataLoader." if single else f"a batch that is {_summary(batch)}.",
+                  "D is trained on many pictures at a time; BatchNorm needs a batch to normalise over.",
+                  "the return: DataLoader(dataset, batch_size=batch_size, shuffle=True).")
+    return [batch[0].detach().cpu() for batch in batches]
+
+
+@_check("get_dataloader", "a DataLoader that gives shuffled batches of the pictures in data_dir",
+        "the discriminator learns from these batches alone what a face looks like")
+def test_get_dataloader(get_dataloader):
+    """Check get_dataloader(batch_size, image_size, data_dir): its batches, on pictures of the check's own.
+
+    Sound: (images, labels) in batches of batch_size, images (batch, 3, image_size, image_size) in [0, 1], in colour,
+    from data_dir, whole and not only a part of each, in a new order at every pass.
+    """
+    advice = []
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        first = _draw_pictures(Path(folder, "first"), (64, 64), blue=0.1)
+        second = _draw_pictures(Path(folder, "second"), (64, 64), blue=0.9)
+        wide = _draw_pictures(Path(folder, "wide"), (96, 64), blue=0.1)
+
+        loader = _call("get_dataloader(4, 32, data_dir) to run", get_dataloader, 4, 32, first)
+        if loader is None:
+            raise _NotBegun("get_dataloader returns None")
+        what = "get_dataloader(4, 32, data_dir)"
+        batches = _read(what, loader, 8)
+        _judge_batches(what, batches, 4, 32, blue=0.1)
+        again = _read(what, loader, 8)
+        _judge_order(batches, again)
+
+        what = "get_dataloader(7, 24, another_dir)"
+        other = _call(f"{what} to run", get_dataloader, batch_size=7, image_size=24, data_dir=second)
+        _judge_batches(what, _read(what, other, 1), 7, 24, blue=0.9)
+        try:
+            images = next(iter(get_dataloader(3, 32, wide)))[0]
+            square = images.shape[-2:] == (32, 32)
+        except Exception:
+            square = False
+        if not square:
+            advice.append("pictures that are not square come out with unequal sides, as Resize(s) alone leaves them. "
+                          "Resize((s, s)), or Resize(s) and CenterCrop(s), suits every folder.")
+        del loader, other
+    return advice
+
+
+def _judge_batches(what, batches, batch_size, image_size, blue):
+    """One pass of the loader: sizes, range, colour, and whether these are the pictures of the folder asked for."""
+    if not batches:
+        _fail(f"{what} to give 24 pictures in batches of {batch_size}.", "no batch at all.",
+              "without batches D never sees a face.", "the dataset: ImageFolder(data_dir, transform).")
+    images = batches[0]
+    shape = f"shape ({batch_size}, 3, {image_size}, {image_size})"
+    if images.shape[1] == 1 or images.shape[1] == 3 and images.float().std(1).max() < 0.02:
+        _fail(f"{what} to give colour pictures, {shape}.",
+              f"grey ones: {_summary(images)}.",
+              "G makes three channels; if real faces are grey, D tells the fakes by their colour alone.",
+              "the transforms: leave Grayscale out; the folder's pictures are read as RGB.")
+    if images.shape[1:] != (3, image_size, image_size):
+        _fail(f"{what} to give pictures of {image_size} x {image_size}, {shape}.",
+              f"{_summary(images)}, from files of 64 x 64.",
+              "D and G are built for one size, and that is image_size.",
+              "the transforms: Resize((image_size, image_size)), with the argument and not a fixed number.")
+    if len(images) != batch_size:
+        _fail(f"{what} to give batches of {batch_size}.", f"a first batch of {len(images)}.",
+              "the batch size sets the speed, and what BatchNorm's statistics are taken over: it is yours to choose.",
+              "the DataLoader: batch_size=batch_size.")
+    pixels = torch.cat(batches)
+    if not pixels.is_floating_point() or pixels.min() < -0.01 or pixels.max() > 1.01 or pixels.max() < 0.5:
+        scaled = pixels.is_floating_point() and -1.01 < pixels.min() < -0.01
+        _fail(f"{what} to give floating-point pixels in [0, 1].", f"{_summary(pixels)}.",
+              "scale() takes [0, 1] to the [-1, 1] of G's tanh in the training step" +
+              (": scaled here already, real faces would be scaled twice." if scaled else "; from another range it misses."),
+              "the transforms: ToTensor() gives [0, 1]; leave Normalize out." if scaled else "the transforms: ToTensor().")
+    middle = image_size // 2
+    centre = pixels[:, 2, middle - 2:middle + 2, middle - 2:middle + 2].mean()
+    if abs(centre - blue) > 0.3:
+        _fail(f"{what} to show the pictures in the folder data_dir.", "other pictures than those in that folder.",
+              "with another folder, such as your own photographs, the GAN would go on learning the old faces.",
+              "the dataset: ImageFolder(data_dir, ...), with the argument and not a fixed path.")
+    if (pixels.amin(1).amax((1, 2)) < 0.8).all():
+        _fail(f"{what} to show whole pictures, made smaller.", "only a part of each: the outer frame is never in sight.",
+              "cut without a resize, a 64 x 64 face loses hair, chin and ears, and G never learns them.",
+              "the transforms: Resize before any crop.")
+
+
+def _judge_order(batches, again):
+    """Two passes of the loader over the first folder: is the order another one each time?"""
+    order = list(itertools.chain.from_iterable(map(_which_pictures, batches)))
+    order_again = list(itertools.chain.from_iterable(map(_which_pictures, again)))
+    if not again:
+        _fail("a loader that can be gone through once per epoch.", "nothing on the second pass: it is used up.",
+              "training passes over the faces many times.", "the return: the DataLoader itself, not iter(loader).")
+    if order == sorted(order) or order == order_again:
+        _fail("the pictures in a new order at every pass.",
+              "the order of the files." if order == sorted(order) else "the same order at every pass.",
+              "in a fixed order the same faces always share a batch, and neighbouring files are often alike: "
+              "D's gradients lean the same way every time.",
+              "the DataLoader: shuffle=True.")
+    if len(set(order) | set(order_again)) < 16:
+        _fail("all 24 pictures of the folder.", f"only {len(set(order) | set(order_again))} of them in two passes.",
+              "G can only become as varied as the faces D has seen.", "the dataset: is a part of it cut off?")
+
+
+@_check("scale", "the images, stretched from [0, 1] to feature_range",
+        "G's tanh makes images in [-1, 1]; real ones must come in the same range or D tells them apart by it")
+def test_scale(scale):
+    """Check scale(x, feature_range=(-1, 1)): linear from [0, 1] to the range, on a copy, for any shape."""
+    device = torch.empty(0).device
+    x = torch.rand(5, 3, 8, 8, device=device) * 0.5 + 0.2  # neither 0 nor 1 occurs: the batch's own limits are no guide
+    before = x.clone()
+    result = _call("scale(x) to run on x of shape (5, 3, 8, 8)", scale, x)
+    if result is None:
+        raise _NotBegun("scale returns None")
+    if not isinstance(result, torch.Tensor):
+        _fail("scale(x) to return a tensor.", f"{_summary(result)}.", "D takes tensors.", "the return.")
+    if not torch.equal(x, before):
+        _fail("x itself left alone, and a new tensor returned.", f"x changed in place: now {_summary(x)}.",
+              "a batch that is used twice would be scaled twice, and no error would say so.",
+              "write x * ... and not x *= ..., x.mul_() or x.sub_().")
+    cases = [((), (-1, 1), x), (((0, 1),), (0, 1), x), (((-2, 3),), (-2, 3), x), (((5, 7),), (5, 7), x[0]),
+             ((), (-1, 1), torch.zeros(2, 3, device=device)), ((), (-1, 1), torch.ones(1, device=device))]
+    for args, (low, high), values in cases:
+        call = f"scale(x, {args[0]})" if args else "scale(x)"
+        result = _call(f"{call} to run on x of shape {tuple(values.shape)}", scale, values.clone(), *args)
+        _judge_scaled(call, values, result, low, high)
+    named = _call("scale(x, feature_range=(-3, 0)) to run", scale, x.clone(), feature_range=(-3, 0))
+    _judge_scaled("scale(x, feature_range=(-3, 0))", x, named, -3, 0)
+    return []
+
+
+def _judge_scaled(call, x, result, low, high):
+    """Is result = low + x (high - low)? If not, say which known slip it looks like."""
+    wanted = x * (high - low) + low
+
+    def like(guess):
+        return torch.allclose(result, guess, atol=1e-4)
+
+    look = "the formula: x * (high - low) + low, with low, high = feature_range."
+    if isinstance(result, torch.Tensor) and result.shape == x.shape and result.is_floating_point():
+        result = result.to(x)
+        if like(wanted):
+            return
+        if like(x):
+            look = "x comes back as it was. " + look
+        elif like(x * 2 - 1):
+            look = "this is right for (-1, 1) only: use both numbers of feature_range. " + look
+        elif like(wanted.flip(0)) or like(high - x * (high - low)):
+            look = "the range is turned round: low comes first. " + look
+        elif abs(result.min() - low) + abs(result.max() - high) < 1e-3 or not result.isfinite().all():
+            look = "x.min() and x.max(): the batch is stretched by its own limits; x has [0, 1] as its range. " + look
+        elif like(x / 255 * (high - low) + low):
+            look = "the division by 255: ToTensor has done that already. " + look
+    _fail(f"{call} to take 0 to {low} and 1 to {high}: x {_summary(x)} becomes {x.min() * (high - low) + low:.3g} "
+          f"to {x.max() * (high - low) + low:.3g}.",
+          f"{_summary(result)}.",
+          "real faces and G's faces must share one range, the same for every batch: else D tells them by range alone.",
+          look)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The two networks
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _build(what, network, *args, **kwargs):
+    """The learner's network, built; `what` is the call in words."""
+    net = _call(f"{what} to build a network", network, *args, **kwargs)
+    if net is None:
+        raise _NotBegun(f"{what} is None")
+    if not isinstance(net, nn.Module) or not callable(net):
+        _fail(f"{what} to build a torch.nn.Module.", f"{_summary(net)}.",
+              "training asks it for its parameters and its mode.", "the class line: class ...(nn.Module).")
+    if "_modules" not in vars(net):
+        _fail(f"{what} to build a network.", "a module whose own set-up was never run.",
+              "without it PyTorch cannot keep the layers.", "call super().__init__() as the first line of __init__.")
+    return net
+
+
+def _run(name, net, x, shape, why):
+    """net(x), whose result must have the given shape and be finite."""
+    mode = "in training mode" if net.training else "in eval mode"
+    out = _call(f"{name} to run {mode} on {'one input' if len(x) == 1 else f'{len(x)} inputs'}, shape {tuple(x.shape)}", net, x)
+    if out is None or out is x:
+        raise _NotBegun(f"forward returns {'None' if out is None else 'its input'}")
+    if not isinstance(out, torch.Tensor) or tuple(out.shape) != shape:
+        _fail(f"{name} to turn shape {tuple(x.shape)} into {shape}.", f"{_summary(out)}.", why,
+              "the last lines of forward, and the size of the picture after each layer.")
+    if not out.isfinite().all():
+        _fail(f"{name} to give finite numbers.", f"{_summary(out)}.",
+              "a nan spreads through the loss into every weight of both networks.", "divisions, logs and roots in forward.")
+    return out
+
+
+def _judge_learning(name, net, x):
+    """Run net on x in training mode and backward: do all its weights, and only registered ones, take part?
+
+    Returns the _Watch that looked on, and the gradient at x.
+    """
+    net.train().zero_grad()
+    x = x.clone().requires_grad_()
+    with _Watch() as watch:
+        out = _call(f"{name} to run in training mode", net, x)
+    known = {id(parameter) for parameter in net.parameters()} | {id(x)}
+    strangers = [t for _, tensors, *_ in watch.steps for t in tensors
+                 if (isinstance(t, nn.Parameter) or t.is_leaf and t.requires_grad) and id(t) not in known]
+    if strangers:
+        _fail(f"every layer that {name} uses to be listed by its parameters().",
+              f"a weight of shape {tuple(strangers[0].shape)} at work that is not among them.",
+              "the optimizer is given parameters() and nothing else: this layer would stay random for ever.",
+              "layers kept in a plain list, or made inside forward: use nn.ModuleList or nn.Sequential, in __init__.")
+    if not known - {id(x)}:
+        _fail(f"{name} to have layers with weights.", "a network without parameters.",
+              "what has no weights cannot learn.", "__init__: the layers.")
+    if not out.requires_grad:
+        _fail(f"{name} to give a result with a gradient.", f"{_summary(out)}, cut off from the graph.",
+              "the loss reaches the weights through this graph: cut off, nothing is learned.",
+              "forward: detach(), .data, .item(), torch.tensor(...) or no_grad().")
+    out.square().sum().backward()
+    return watch, x.grad
+
+
+def _judge_gradients(name, net):
+    """After a backward: has every weight of the network got a gradient?"""
+    idle = [key for key, p in net.named_parameters() if p.grad is None or p.ndim > 1 and not p.grad.any()]
+    if idle:
+        _fail(f"every weight of {name} to get a gradient.",
+              f"none for {', '.join(idle[:3])}{' and others' if len(idle) > 3 else ''}.",
+              "a layer without a gradient stays as it was drawn at random; G learns only through what D passes on.",
+              "forward: is the layer used, and is nothing after it cut off by detach(), .data or no_grad()?")
+
+
+def _judge_alone(name, net, x, kind):
+    """In eval mode, does each result depend on its own input alone? Returns the results."""
+    net.eval()
+    with torch.no_grad():
+        together, again = net(x), net(x)
+        if not torch.equal(together, again):
+            return together
+        alone = torch.cat([net(x[i:i + 1]) for i in range(len(x))])
+    room = 1e-3 * together.std() + 1e-5 * together.abs().max() + 1e-7
+    if (together - alone).abs().max() > room:
+        _fail(f"in eval mode, the same {kind} for an input whether it comes alone or in a batch.",
+              f"values that differ by up to {(together - alone).abs().max():.3g}.",
+              "then nothing said about one face is about that face: its neighbours have a say.",
+              "view() or reshape() that mixes images, statistics over the batch, BatchNorm with track_running_stats=False.")
+    return together
+
+
+def _judge_width(name, narrow, wide, setting="conv_dim"):
+    """Does a larger setting give a larger network?"""
+    sizes = [sum(p.numel() for p in net.parameters()) for net in (narrow, wide)]
+    if sizes[0] >= sizes[1]:
+        _fail(f"a larger {setting} to make {name} larger.", f"{sizes[0]:,} weights for 16 and {sizes[1]:,} for 32.",
+              "conv_dim is the dial between speed and quality; build_network turns it.",
+              f"__init__: channels that are written as numbers instead of multiples of {setting}.")
+
+
+@_check("Discriminator", "a network that turns images (batch, 3, 32, 32) into one value each, (batch, 1)",
+        "D is the only teacher that G has: G learns from D's judgement and from nothing else")
+def test_discriminator(Discriminator):
+    """Check the class Discriminator(conv_dim): forward (B, 3, 32, 32) -> (B, 1), logits or probabilities.
+
+    Sound: any batch size, one in eval mode too; each image judged by itself in eval mode; every weight learning;
+    sizes reduced by strides, not by pooling; a size that follows conv_dim.
+    """
+    narrow, wide = _build("Discriminator(16)", Discriminator, 16), _build("Discriminator(32)", Discriminator, 32)
+    device = _device_of(narrow)
+    images = torch.rand(13, 3, 32, 32, device=device) * 2 - 1
+    images[:7] *= torch.linspace(0.2, 1, 7, device=device)[:, None, None, None]
+    why = "the losses compare one value for each image with one label for each image."
+    for net, name in ((narrow, "Discriminator(16)"), (wide, "Discriminator(32)")):
+        for n, training in ((7, True), (13, True), (3, False), (1, False)):
+            _run(name, net.train(training), images[:n], (n, 1), why)
+    watch, gradient = _judge_learning("D", narrow, images)
+    scores = _judge_alone("D", narrow, images, "value")
+    if gradient is None or not gradient.any() or scores.max() - scores.min() == 0:
+        _fail("a value that changes with the image.", f"the same for 13 different images: {_summary(scores)}.",
+              "G learns from how D's value changes with the pixels: a constant teaches nothing.",
+              "the end of forward: a softmax over one value is always 1; detach() and .data cut the image off.")
+    _judge_gradients("D", narrow)
+    _judge_width("D", narrow, wide)
+    pools = watch.pools()
+    if pools:
+        name, x, out = pools[0]
+        _fail("sizes reduced by convolutions with a stride, and one value from a layer with weights.",
+              f"pooling: {name} takes {tuple(x.shape)} to {tuple(out.shape)}.",
+              "pooling throws away where things are, and the gradient that G gets through it is coarse. "
+              "A strided convolution learns what to keep.",
+              "forward: replace pooling, mean, sum or resizing by stride=2, and end in a convolution or linear layer.")
+    return _discriminator_advice(watch, narrow, images)
+
+
+def _discriminator_advice(watch, D, images):
+    """Lines on what is sound in a discriminator but known to be weaker; a _Watch of it in training mode."""
+    advice = []
+    layers, names = watch.layers(), watch.names()
+    if "batch_norm" in watch.names(0, layers[1] if len(layers) > 1 else None):
+        advice.append("BatchNorm on D's first layer hides the images' own brightness and contrast from D. "
+                      "The DCGAN paper leaves it out there.")
+    if names & {"relu", "relu_"}:
+        advice.append("ReLU in D passes no gradient where it is zero, and G learns through D. LeakyReLU(0.2) does.")
+    spectral = any(not watch.steps[i][1][1].is_leaf for i in layers)
+    if not names & _NORMS and not spectral:
+        advice.append("D has no normalisation. BatchNorm after the middle layers, or spectral norm, steadies training.")
+    strong = [settings for name, _, settings, _ in watch.steps if name.endswith("dropout") or "dropout2d" in name
+              if _dropped(settings) >= 0.5]
+    if strong:
+        advice.append(f"a dropout of {_dropped(strong[0]):g} hides half of what D sees from it, and makes G's "
+                      "gradient noisy. 0.1 to 0.3 is usual, and none is fine.")
+    if not any(max(_pair(_setting(watch.steps[i], "stride", 3, 1))) > 1 for i in layers if watch.steps[i][0] == "conv2d"):
+        advice.append("no convolution in D has a stride of 2 or more. Strides see larger and larger parts of the face.")
+    D.eval()
+    with torch.no_grad():
+        if not torch.equal(D(images), D(images)):
+            advice.append("D's value changes from call to call in eval mode. F.dropout needs training=self.training; "
+                          "nn.Dropout knows by itself.")
+    return advice
+
+
+def _setting(step, name, position, default):
+    """The setting of a recorded operation, given by name or by position."""
+    args, kwargs = step[2]
+    return kwargs.get(name, args[position] if len(args) > position else default)
+
+
+def _dropped(settings):
+    args, kwargs = settings
+    return kwargs.get("p", args[1] if len(args) > 1 else 0.5)
+
+
+def _pair(value):
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+@_check("Generator", "a network that turns z (batch, z_size) into images (batch, 3, 32, 32) in [-1, 1]",
+        "these images are what the whole GAN is for")
+def test_generator(Generator, Discriminator=None):
+    """Check the class Generator(z_size, conv_dim): forward (B, z_size) -> (B, 3, 32, 32) in [-1, 1].
+
+    Sound: any batch size, one in eval mode too; every image made from its own z and from nothing else; every weight
+    learning; a size that follows conv_dim. With Discriminator, its depth is compared as well.
+    """
+    narrow = _build("Generator(100, 16)", Generator, 100, 16)
+    wide = _build("Generator(z_size=100, conv_dim=32)", Generator, z_size=100, conv_dim=32)
+    short = _build("Generator(20, 16)", Generator, 20, 16)
+    device = _device_of(narrow)
+    z = torch.randn(13, 100, device=device)
+    why = "D is built for pictures of 32 x 32 with 3 channels, and compares the fakes with real ones of that shape."
+    for net, name, size in ((narrow, "Generator(100, 16)", 100), (wide, "Generator(100, 32)", 100), (short, "Generator(20, 16)", 20)):
+        for n, training in ((7, True), (13, True), (3, False), (1, False)):
+            _run(name, net.train(training), z[:n, :size], (n, 3, 32, 32), why)
+    watch, gradient = _judge_learning("G", narrow, z)
+    random_inside = _judge_source(narrow, z)
+    _judge_range(narrow, z)
+    if gradient is None or not gradient.any(0).all():
+        blind = int((~gradient.any(0)).sum()) if gradient is not None else 100
+        _fail("every number in z to have a say in the image.", f"{blind} of 100 that change nothing.",
+              "z is all the variety that the faces can have.", "forward: slices of z, detach() or .data on the way.")
+    _judge_gradients("G", narrow)
+    _judge_alone("G", narrow, z, "image")
+    _judge_width("G", narrow, wide)
+    return _generator_advice(watch, narrow, random_inside, Discriminator)
+
+
+def _judge_source(G, z):
+    """Do the images come from z, and from z alone? Returns whether a little other randomness is in them."""
+    G.eval()
+    with torch.no_grad():
+        _seed(1)
+        images = G(z)
+        _seed(1)
+        other_z = G(z.flip(0) * 0.9)
+        _seed(2)
+        same_z = G(z)
+    spread, noise = (images - other_z).abs().mean(), (images - same_z).abs().mean()
+    if spread < 1e-7 or noise > 0.5 * spread:
+        _fail("the image to come from z: other z, other image; same z, same image.",
+              "the same image for every z." if spread < 1e-7 and noise < 1e-7 else
+              "another image each time for one and the same z.",
+              "z is what G turns into variety, and the fixed z shows how the same faces get better.",
+              "forward: use its argument z; draw nothing at random there, and fix nothing in __init__.")
+    return noise > 1e-7
+
+
+def _judge_range(G, z):
+    """Do G's pixels fill [-1, 1], however hard it is driven, without being stuck at its ends?"""
+    G.train()
+    with torch.no_grad():
+        stuck = (G(z).abs() > 0.99).float().mean()
+    if stuck > 0.5:
+        _fail("pixels all over [-1, 1] from a fresh G.", f"{stuck:.0%} of them stuck at -1 or 1.",
+              "at its ends tanh has no slope: no gradient passes, and G cannot learn.",
+              "the end of forward: one tanh only, and nothing multiplied in before it.")
+    pixels = _driven(G, 1000 * z)
+    low, high = pixels.min().item(), pixels.max().item()
+    if low < -1.001 or high > 1.001 or low > -0.8 or high < 0.8:
+        _fail("pixels that reach over [-1, 1] and never leave it.",
+              f"values from {low:.3g} to {high:.3g} when G is driven hard.",
+              "real images come scaled to [-1, 1]: any other range gives the fakes away before D looks at a face.",
+              "the end of forward: torch.tanh, and nothing after it (a sigmoid gives [0, 1], no function gives any number).")
+
+
+def _driven(net, x):
+    """net(x) in eval mode with its weights five times too large: what its end function does shows clearly."""
+    with _kept(net), torch.no_grad():
+        net.eval()
+        for parameter in net.parameters():
+            parameter.mul_(5)
+        return net(x).nan_to_num(0)
+
+
+def _generator_advice(watch, G, random_inside, Discriminator):
+    """Lines on what is sound in a generator but known to be weaker; a _Watch of it in training mode."""
+    advice = []
+    layers, names = watch.layers(), watch.names()
+    if "batch_norm" in watch.names(layers[-1] + 1 if layers else 0):
+        advice.append("BatchNorm on G's last layer forces every batch to the same mean colour and contrast. "
+                      "The DCGAN paper leaves it out there.")
+    if not names & _NORMS:
+        advice.append("G has no normalisation. BatchNorm after every layer but the last steadies training.")
+    for i in layers:
+        if watch.steps[i][0] == "conv_transpose2d":
+            kernel, stride = watch.steps[i][1][1].shape[-1], max(_pair(_setting(watch.steps[i], "stride", 3, 1)))
+            if kernel % stride:
+                where = "G's last layer" if i == layers[-1] else "a transposed layer of G"
+                advice.append(f"{where} has kernel {kernel} and stride {stride}: where the kernel is not divisible by the "
+                              "stride its strokes overlap unevenly, and the faces show checkerboards. 4 and 2 is usual.")
+                break
+    if not hasattr(G, "z_size"):
+        advice.append("G has no attribute z_size. The training steps read it to draw z of the right length.")
+    if random_inside:
+        advice.append("the same z gives slightly different images in eval mode. F.dropout needs training=self.training.")
+    if Discriminator is not None:
+        D = _build("Discriminator(16)", Discriminator, 16)
+        with _Watch() as seen:
+            D(torch.zeros(2, 3, 32, 32, device=_device_of(D)))
+        if len(layers) <= len(seen.layers()):
+            advice.append(f"G has {len(layers)} layers with weights and D has {len(seen.layers())}. Making a face is "
+                          "harder than judging one: a G that is deeper than D keeps up better.")
+    return advice
+
+
+@_check("weights_init_normal", "new weights for the layer m, drawn from a normal distribution with mean 0 and std 0.02",
+        "the DCGAN paper found that GANs start best from these; D and G begin as equals")
+def test_weights_init(weights_init_normal):
+    """Check weights_init_normal(m), applied to networks of the check's own.
+
+    Sound: mean 0, std 0.02, normal, on convolutional, transposed and linear layers with and without bias; biases zero
+    or left alone; BatchNorm left alone or with weights near 1.
+    """
+    net = nn.Sequential(
+        nn.Conv2d(16, 64, 5, bias=False), nn.BatchNorm2d(64), nn.LeakyReLU(0.2),
+        nn.Sequential(nn.Conv2d(32, 48, 4), nn.ConvTranspose2d(48, 32, 4, stride=2), nn.BatchNorm2d(32), nn.ReLU()),
+        nn.ModuleList([nn.ConvTranspose2d(32, 48, 4, bias=False), nn.Dropout(0.2)]),
+        nn.Linear(200, 100), nn.BatchNorm1d(100), nn.Linear(150, 150, bias=False), nn.Flatten(), nn.Tanh())
+    layers = [m for m in net.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear))]
+    norms = [m for m in net.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d))]
+    with torch.no_grad():
+        for layer in layers:
+            layer.weight.uniform_(0.2, 0.6)
+            if layer.bias is not None:
+                layer.bias.uniform_(0.2, 0.6)
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    _call("weights_init_normal to run on every layer, by net.apply(weights_init_normal)", net.apply, weights_init_normal)
+    if all(torch.equal(before[key], value) for key, value in net.state_dict().items()):
+        raise _NotBegun("no weight of any layer has changed")
+    names = {id(m): key for key, m in net.named_modules()}
+    for layer in layers:
+        kind = f"{type(layer).__name__}{'' if layer.bias is not None else ' without bias'}"
+        _judge_weight(kind, layer.weight.detach().double(), before[f"{names[id(layer)]}.weight"])
+        if layer.bias is not None:
+            bias = layer.bias.detach()
+            if bias.any() and not torch.equal(bias, before[f"{names[id(layer)]}.bias"]):
+                _fail(f"the biases of a {kind} at zero, or left as they were.", f"{_summary(bias)}.",
+                      "a bias shifts a whole feature map: noise there gives D and G a lean before they have seen a face.",
+                      "m.bias: nn.init.zeros_(m.bias), or leave it alone.")
+    return _judge_norms(norms, before, names)
+
+
+def _judge_weight(kind, weight, before):
+    """Is the weight of one layer drawn from a normal distribution with mean 0 and std 0.02?"""
+    expected = f"the weights of a {kind} drawn from a normal distribution, mean 0 and std 0.02."
+    why = "weights much larger drive tanh and sigmoid into their flat ends, much smaller ones let the signal die out."
+    if torch.equal(weight.to(before), before):
+        _fail(expected, "weights left as they were.", "one layer on another scale than the rest sets the tone for all.",
+              "which layers your condition lets through: Conv2d, ConvTranspose2d and Linear all count.")
+    mean, std = weight.mean().item(), weight.std().item()
+    if not math.isfinite(std) or abs(mean) > 0.001 or not 0.019 < std < 0.021:
+        _fail(expected, f"mean {mean:.3g}, std {std:.3g}.", why,
+              "nn.init.normal_(m.weight, 0.0, 0.02): the mean comes first, and the std is not the variance.")
+    tails = ((weight - mean) / std).pow(4).mean().item()
+    if not 2.7 < tails < 3.3:
+        _fail(expected, f"the right mean and std, but another distribution: its fourth moment is {tails:.2f}, a normal one's 3.",
+              "the course and the DCGAN paper ask for normal weights; with others results do not compare.",
+              "nn.init.normal_, not uniform_ and not one that cuts the tails off.")
+
+
+def _judge_norms(norms, before, names):
+    """BatchNorm after the initialisation: around 1 is fine, around 0 is not. Returns advice."""
+    drawn = False
+    for norm in norms:
+        weight, bias, key = norm.weight.detach(), norm.bias.detach(), names[id(norm)]
+        if (weight - 1).abs().mean() > 0.2 or bias.abs().mean() > 0.2:
+            _fail("BatchNorm left alone: its weight at 1 and its bias at 0.", f"a weight with {_summary(weight)}.",
+                  "BatchNorm's weight is the scale of its output: around 0 it switches its layer off.",
+                  "your condition: it lets BatchNorm through. It must not match every layer that has a weight.")
+        drawn = drawn or not torch.equal(weight, before[f"{key}.weight"]) or bool(bias.any())
+    if drawn:
+        return ["BatchNorm's weights are drawn around 1. The DCGAN tutorial does it and it works; left at exactly 1 they "
+                "start every channel at the same scale, and there is one thing less to explain."]
+    return []
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The losses and the optimizers
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _gives_probabilities(D):
+    """Does D end in a sigmoid (or otherwise never leave [0, 1])?"""
+    images = 100 * torch.randn(16, 3, 32, 32, device=_device_of(D))
+    scores = _driven(D, images)
+    return bool(scores.min() >= 0 and scores.max() <= 1)
+
+
+def _curve(loss, values, device):
+    """The loss of 256 equal outputs at each of the values; nan where it cannot be computed."""
+    results = []
+    for value in values:
+        _seed(3)  # labels drawn at random are the same ones at every value
+        try:
+            with torch.no_grad():
+                results.append(float(loss(torch.full((256, 1), float(value), device=device))))
+        except Exception:
+            results.append(math.nan)
+    return results
+
+
+def _logistic_label(loss, device):
+    """The label of a binary cross-entropy with its sigmoid inside, c (log(1 + e^t) - label t); None for other losses."""
+    points = (-4, -1, 0, 1, 4)
+    curve = _curve(loss, points, device)
+    c = curve[2] / math.log(2)
+    if not math.isfinite(sum(curve)) or c <= 0:
+        return None
+    label = (math.log1p(math.exp(4)) - curve[4] / c) / 4
+    fits = all(abs(value / c - math.log1p(math.exp(t)) + label * t) < 0.01 for t, value in zip(points, curve))
+    return label if fits else None
+
+
+def _loss_device(loss, D):
+    """Where the loss is at work: with D, or on the GPU if its labels are there."""
+    if D is not None or not torch.cuda.is_available():
+        return _device_of(*([D] if D is not None else []))
+    try:
+        loss(torch.full((2, 1), 0.5))
+    except RuntimeError:
+        return torch.device("cuda")
+    except Exception:
+        pass
+    return torch.empty(0).device
+
+
+@_check("real_loss and fake_loss", "two numbers that say how far D's outputs are from 'real' and from 'fake'",
+        "these two losses are the whole game: D lowers both on its images, G lowers real_loss on its fakes")
+def test_losses(real_loss, fake_loss, D=None):
+    """Check real_loss(D_out) and fake_loss(D_out) on outputs D_out of shape (N, 1).
+
+    Sound: binary cross-entropy on logits or probabilities, least squares, hinge, a smoothed real label. With D, your
+    discriminator, also whether losses and D agree on who applies the sigmoid: exactly one of them.
+    """
+    device = _loss_device(real_loss, D)
+    advice = []
+    for name, loss in (("real_loss", real_loss), ("fake_loss", fake_loss)):
+        for n in (64, 7, 3):
+            _judge_loss(name, loss, torch.linspace(0.1, 0.9, n, device=device)[torch.randperm(n).to(device), None])
+        try:
+            loss(torch.full((1, 1), 0.5, device=device))
+        except Exception:
+            advice.append(f"{name} cannot take a batch of one: squeeze() makes its (1, 1) a single number without a "
+                          "batch. squeeze(1), or labels like torch.ones_like(D_out), can.")
+        small, large = (_curve(loss, [0.3], device)[0], float(loss(torch.full((512, 1), 0.3, device=device))))
+        if large > 1.5 * small > 0:
+            advice.append(f"{name} grows with the batch, as a sum does. A mean keeps the learning rate's meaning.")
+    _judge_labels(real_loss, fake_loss, device)
+    if D is not None:
+        advice += _judge_meeting(real_loss, fake_loss, D)
+    return advice
+
+
+def _judge_loss(name, loss, outputs):
+    """One loss on outputs (N, 1): a finite scalar with a gradient, made from N comparisons."""
+    n = len(outputs)
+    outputs = outputs.clone().requires_grad_()
+    sizes = []
+
+    def note(tensor):
+        sizes.append(tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        value = _call(f"{name}(D_out) to run on D_out of shape ({n}, 1)", loss, outputs)
+    if value is None:
+        raise _NotBegun(f"{name} returns None")
+    if not isinstance(value, torch.Tensor):
+        _fail(f"{name}(D_out) to return a tensor with one number.", f"{_summary(value)}.",
+              "backward() starts from this tensor; a plain number has no graph to go back through.",
+              "the return: the loss itself, without .item() or float().")
+    if value.numel() != 1:
+        _fail(f"{name}(D_out) to return one number for the whole batch.", f"{_summary(value)}.",
+              "backward() starts from a single number.", "reduction='none', or a mean() that is missing.")
+    if not value.isfinite():
+        _fail(f"{name}(D_out) to be finite for outputs from 0.1 to 0.9.", f"{value.item()}.",
+              "a nan or inf goes into every weight at the next step.", "logs of negative numbers or of zero.")
+    gradient = torch.autograd.grad(value, outputs, allow_unused=True)[0] if value.requires_grad else None
+    if gradient is None or not gradient.any():
+        _fail(f"{name}(D_out) to have a gradient at D_out.", "none: the loss does not depend on D_out, or is cut off from it.",
+              "D and G learn from this gradient and from nothing else.", f"{name}: detach(), .data, .item(), a fixed value.")
+    if max(sizes, default=0) >= n * n:
+        _fail(f"{n} outputs compared with {n} labels, one each.",
+              f"{n} x {n} comparisons: outputs ({n}, 1) against labels ({n},) are spread into a table.",
+              "every image is then compared with every other image's label, without an error and at a cost.",
+              "the shapes: torch.ones_like(D_out), or squeeze both.")
+    if (gradient != 0).float().mean() < 0.5:
+        _fail(f"{name}(D_out) to look at all {n} outputs.", f"a gradient for {int((gradient != 0).sum())} of them.",
+              "the rest of each batch would teach nothing.", f"{name}: an index, or a size that is fixed.")
+
+
+def _judge_labels(real_loss, fake_loss, device):
+    """Does real_loss fall towards high outputs and fake_loss towards low ones, and is the fake label 0?"""
+    real, fake = (_curve(loss, [0.1, 0.5, 0.9], device) for loss in (real_loss, fake_loss))
+    wants = ["high" if curve[2] < curve[1] < curve[0] else "low" if curve[0] < curve[1] < curve[2] else "neither end"
+             for curve in (real, fake)]
+    if wants[1] == "neither end" and fake[1] < fake[2]:
+        wants[1] = "a little above 0"
+    if wants != ["high", "low"]:
+        look = "which labels are used: 1 in real_loss, 0 in fake_loss."
+        if wants == ["low", "high"]:
+            look = ("the sign: a loss is least where D is right." if min(real + fake) < 0 else
+                    "the labels are swapped: 1 belongs in real_loss, 0 in fake_loss.")
+        elif wants[0] == wants[1]:
+            look = "both use the same label: 1 belongs in real_loss, 0 in fake_loss."
+        _fail("real_loss least for high outputs, fake_loss least for low ones.",
+              f"real_loss is least at {wants[0]}, fake_loss at {wants[1]} "
+              f"(at 0.1, 0.5, 0.9: real {_numbers(real)}, fake {_numbers(fake)}).",
+              "D would be taught to call faces fake and fakes faces, or to tell nothing apart.", look)
+    label = _logistic_label(fake_loss, device)
+    if label is None:
+        low = _curve(fake_loss, [0.02, 0.06], device)
+        smoothed = low[0] > low[1]
+    else:
+        smoothed = label > 0.01
+    if smoothed:
+        _fail("0 as the label of fakes.", "a label above 0: fake_loss rises again as D grows sure that a fake is a fake.",
+              "smoothing is for the real side only. Fakes with a label above 0 hold G where it is: D asks for them.",
+              "fake_loss: labels of zero, without smoothing or noise.")
+
+
+def _numbers(values):
+    return " ".join(f"{value:.2f}" for value in values)
+
+
+_TWO_SIGMOIDS = "squashed twice, a loss cannot get near 0 even when D is right, and its gradient stays weak."
+_ONE_SIGMOID = "drop D's sigmoid and keep BCEWithLogitsLoss (numerically the better form), or keep it and use BCELoss."
+
+
+def _judge_meeting(real_loss, fake_loss, D):
+    """The losses on what D really gives: is the sigmoid applied exactly once? Returns advice."""
+    device = _device_of(D)
+    scores = _call("D to run on images of shape (7, 3, 32, 32)", D.train(), torch.rand(7, 3, 32, 32, device=device) * 2 - 1)
+    for name, loss in (("real_loss", real_loss), ("fake_loss", fake_loss)):
+        _call(f"{name} to run on D's output of shape {tuple(scores.shape)}", loss, scores)
+    if _gives_probabilities(D):
+        if any(_logistic_label(loss, device) is not None for loss in (real_loss, fake_loss)):
+            _fail("one sigmoid between D's last layer and the loss.", "two: D ends in a sigmoid, and the loss applies its own.",
+                  _TWO_SIGMOIDS, _ONE_SIGMOID)
+        below = _curve(fake_loss, [-1, 0], device)
+        if below[0] < below[1] - 0.01:
+            return ["D ends in a sigmoid, but this loss wants scores below 0 for fakes, where a sigmoid never gets. "
+                    "Without the sigmoid it has its full range."]
+    elif math.isnan(sum(_curve(real_loss, [-4, 4], device))):
+        _fail("losses that take whatever D gives.", "D gives raw scores (logits), and the loss takes probabilities in [0, 1] only.",
+              "as soon as a score leaves [0, 1], training ends with an error or in nan.",
+              "use BCEWithLogitsLoss, which has the sigmoid inside, or end D in a sigmoid.")
+    return []
+
+
+@_check("d_optimizer and g_optimizer", "two optimizers, one over D's parameters and one over G's",
+        "D and G play against each other: each must be moved by its own optimizer and by no other")
+def test_optimizers(d_optimizer, g_optimizer, D, G):
+    """Check the two optimizers: all of one network's parameters each, nothing else, and a learning rate that can work."""
+    pairs = (("d_optimizer", d_optimizer, "D", D, "G", G), ("g_optimizer", g_optimizer, "G", G, "D", D))
+    for name, optimizer, *_ in pairs:
+        if optimizer is None:
+            raise _NotBegun(f"{name} is None")
+        if not hasattr(optimizer, "param_groups") or not hasattr(optimizer, "step"):
+            _fail(f"{name} to be an optimizer of torch.optim.", f"{_summary(optimizer)}.",
+                  "training calls its zero_grad() and step().", f"{name} = torch.optim.Adam(...).")
+    if d_optimizer is g_optimizer:
+        _fail("two optimizers.", "one and the same for D and G.",
+              "a step of it moves both networks at once: each step for D would also spoil G.", "the line of g_optimizer.")
+    advice = []
+    for name, optimizer, net_name, net, other_name, other in pairs:
+        held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        own = {id(p): key for key, p in net.named_parameters() if p.requires_grad}
+        others = {id(p) for p in other.parameters()}
+        _judge_parameters(name, net_name, other_name, held, own, others - set(map(id, net.parameters())),
+                          {id(p) for p in net.parameters()})
+        for group in optimizer.param_groups:
+            advice += _judge_rate(name, optimizer, group)
+    return list(dict.fromkeys(advice))
+
+
+def _judge_parameters(name, net_name, other_name, held, own, others, every):
+    """Does an optimizer hold exactly the parameters (given by id) of its own network?"""
+    expected = f"{name} to hold the parameters of {net_name}, all of them and no others."
+    if held & others:
+        both = bool(held & every)
+        _fail(expected, f"{f'those of {net_name} and of {other_name} together' if both else f'those of {other_name}'}.",
+              f"its step would move {other_name}, which plays for the other side.", f"{name}: {net_name}.parameters().")
+    missing = [key for number, key in own.items() if number not in held]
+    if len(missing) == len(own):
+        _fail(expected, "the parameters of some other network.",
+              f"its step would leave {net_name} as it is, without an error: often a {net_name} that was built anew since.",
+              f"run the cell that builds {name} again, after build_network.")
+    if missing:
+        _fail(expected, f"{len(missing)} of {len(own)} missing, the first: {missing[0]}.",
+              "layers that are left out stay as they were drawn at random.", f"{name}: {net_name}.parameters(), not a part of it.")
+    if held - every:
+        _fail(expected, f"{len(held - every)} parameters besides that are in neither network.",
+              "they are moved to no purpose, and are often a sign of a network that was built anew.",
+              f"{name}: {net_name}.parameters().")
+
+
+def _judge_rate(name, optimizer, group):
+    """A learning rate that can work; advice on rates and betas that are less usual."""
+    rate, betas = float(group["lr"]), group.get("betas")
+    most = 0.02 if betas is not None else 1.0
+    if not 1e-6 <= rate <= most:
+        _fail(f"a learning rate for {name} that can work: 0.0002 to 0.001 for Adam.", f"lr = {rate:g}.",
+              "too low, and the faces never come; too high, and the weights leap about and one network wins at once.",
+              f"{name}: lr=0.0002 is where the DCGAN paper starts.")
+    advice = []
+    if betas is not None and not 0.0002 <= round(rate, 9) <= 0.001:
+        advice.append(f"{name} has lr = {rate:g}. Between 0.0002 and 0.001 Adam trains GANs of this size well.")
+    beta1 = None if betas is None else float(betas[0])
+    if beta1 is not None and not 0.1 <= beta1 <= 0.3:
+        reason = ("0.9, PyTorch's default, carries old gradients on for ten steps and more, while the opponent has moved on"
+                  if beta1 > 0.8 else "0.5 is the DCGAN paper's choice, and works" if abs(beta1 - 0.5) < 0.05
+                  else "the DCGAN paper takes 0.5")
+        advice.append(f"{name} has beta1 = {beta1:g}. {reason}; 0.1 to 0.3 follows the opponent faster. Measure what suits.")
+    return advice
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The training steps
+# ---------------------------------------------------------------------------------------------------------------------
+
+_ROWS = torch.arange(32)
+_REAL = (1 - 2 * (_ROWS % 2)).double()[:, None].expand(3, 32, 32)          # stripes one pixel high: what is real
+_FAKE = (1 - 2 * (_ROWS // 2 % 2)).double()[:, None].expand(3, 32, 32)     # stripes two pixels high: what is fake
+
+
+class _ProbeD(nn.Module):
+    """A small D that notes what it sees. Its outputs lie inside (0, 1): good as probabilities and as logits."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter((0.3 * _REAL - 0.3 * _FAKE).to(torch.get_default_dtype()))
+        self.level = 0.3
+        self.seen = []  # a pair for each call: the images, and the list of gradients that came back to the outputs
+
+    def forward(self, images):
+        if images.ndim != 4 or images.shape[1:] != (3, 32, 32):
+            raise ValueError(f"D takes images of shape (batch, 3, 32, 32) and got {tuple(images.shape)}")
+        out = self.level + 0.25 * torch.tanh((images * self.weight).mean((1, 2, 3)))[:, None]
+        gradients = []
+        if out.requires_grad:
+            out.register_hook(lambda gradient: gradients.append(gradient.detach()))
+        self.seen.append((images.detach().clone(), gradients))
+        return out
+
+    def probability(self, images):
+        return self(images)
+
+
+class _ProbeG(nn.Module):
+    """A small G that notes the z it is given, which may be of any length."""
+
+    def __init__(self):
+        super().__init__()
+        self.z_size = 37
+        self.paint = nn.Parameter((0.5 * _FAKE).to(torch.get_default_dtype()))
+        self.mix = nn.Parameter(torch.randn(2048, 3) / 8)
+        self.seen = []
+
+    def forward(self, z):
+        if z.ndim != 2:
+            raise ValueError(f"G takes z of shape (batch, z_size) and got {tuple(z.shape)}")
+        self.seen.append(z.detach().clone())
+        return self.paint + 0.4 * torch.tanh(z @ self.mix[:z.shape[1]])[:, :, None, None]
+
+
+class _Game:
+    """The two probes and their optimizers; the learner's steps are the moves in it."""
+
+    def __init__(self, discriminator_step, generator_step, device):
+        self.d_step, self.g_step, self.device = discriminator_step, generator_step, device
+        self.D, self.G = _ProbeD().to(device), _ProbeG().to(device)
+        self.d_optimizer = torch.optim.SGD(self.D.parameters(), lr=300.0)
+        self.g_optimizer = torch.optim.SGD(self.G.parameters(), lr=300.0)
+        self.pushes = []  # for each step of d_optimizer: how strongly it pulls real and fake scores
+        self.d_optimizer.register_step_pre_hook(lambda *_: self.pushes.append(self._push()))
+
+    def _push(self):
+        gradient = self.D.weight.grad
+        return (0.0, 0.0) if gradient is None else tuple(float((gradient.cpu() * side).sum()) for side in (_REAL, _FAKE))
+
+    def move(self, side, n):
+        """Run the learner's step for "D" or "G" on n images.
+
+        Returns its result, whether D and G moved, and how the scores of real images, fakes and G's own paint changed.
+        """
+        D, G = self.D.train(), self.G.train()
+        D.seen, G.seen, self.pushes[:] = [], [], []
+        noise = torch.rand(n, 3, 32, 32, device=self.device) * 2 - 1
+        real = 0.5 + 0.25 * _REAL.to(noise) + 0.25 * noise
+        before, scores = [p.detach().clone() for p in (*D.parameters(), *G.parameters())], self._scores(real)
+        if side == "D":
+            result = _call(f"discriminator_step(D, G, real_images, d_optimizer) to run on {n} images",
+                           self.d_step, D, G, real.clone(), self.d_optimizer)
+        else:
+            result = _call(f"generator_step(D, G, batch_size={n}, g_optimizer) to run",
+                           self.g_step, D, G, n, self.g_optimizer)
+        moved = [not torch.equal(new.detach(), old) for new, old in zip((*D.parameters(), *G.parameters()), before)]
+        return result, moved[0], any(moved[1:]), [new - old for new, old in zip(self._scores(real), scores)]
+
+    def _scores(self, real):
+        weight, paint = self.D.weight.detach().double().cpu(), self.G.paint.detach().double().cpu()
+        return [float((images * weight).mean()) for images in (real.double().cpu() * 2 - 1, _FAKE, paint)]
+
+    def clear(self):
+        """No gradient left from the step before."""
+        for parameter in (*self.D.parameters(), *self.G.parameters()):
+            parameter.grad = None
+
+    def spoil(self):
+        """Make what the steps left in the gradients large and adverse: whoever clears them first does not notice."""
+        for parameter, adverse in ((self.D.weight, _REAL - _FAKE), (self.G.paint, self.D.weight.detach())):
+            if parameter.grad is not None and parameter.grad.any():
+                parameter.grad.copy_(1000 * adverse.to(parameter))
+
+
+@_check("discriminator_step and generator_step", "one training step of D and one of G, each returning its loss",
+        "training is nothing but these two steps in turn, thousands of times")
+def test_training_steps(discriminator_step, generator_step, D=None, G=None):
+    """Check discriminator_step(D, G, real_images, d_optimizer) and generator_step(D, G, batch_size, g_optimizer).
+
+    They run in turn, as in training, on a small D and G of the check's own, and with D and G given, once on those.
+    Sound: with or without detach, one backward pass or two, gradients cleared before use by whatever means.
+    """
+    given = [net for net in (D, G) if net is not None]
+    device = _device_of(*given)
+    if not given and torch.cuda.is_available() and device.type == "cpu":
+        device = _steps_device(discriminator_step, generator_step)
+    game = _Game(discriminator_step, generator_step, device)
+    advice, latents, fakes = [], {"D": [], "G": []}, []
+
+    for side, n in (("D", 6), ("G", 5)):  # one move each, with no gradients left from before
+        game.clear()
+        result, *outcome = game.move(side, n)
+        (_judge_d_step if side == "D" else _judge_g_step)(game, n, result, *outcome)
+        advice += _judge_result(side, result)
+        latents[side].append(torch.cat(game.G.seen))
+        fakes.append(len(latents[side][0]))
+    for side, n in (("D", 6), ("G", 5), ("D", 11), ("G", 9)):  # in turn, with what they leave behind
+        if n > 6:
+            game.spoil()
+        _, _, _, (real, fake, paint) = game.move(side, n)
+        if (real <= 0 or fake >= 0) if side == "D" else paint <= 0:
+            _fail_leftovers(side)
+        latents[side].append(torch.cat(game.G.seen))
+        wanted = len(latents[side][0]) if n <= 6 else None
+        if wanted is None and len(latents[side][-1]) == len(latents[side][0]):
+            _fail(f"as many fakes as there are images, {n} here.", f"{len(latents[side][-1])}, as for the batch before.",
+                  "the last batch of an epoch is smaller, and a batch size is yours to change.",
+                  "the step: real_images.size(0) in D's, the argument batch_size in G's, and not a fixed number.")
+    for side in "DG":
+        advice += _judge_latents(side, latents[side], game.G.z_size)
+    if D is not None and _gives_probabilities(D) and _applies_sigmoid(game):
+        _fail("one sigmoid between D's last layer and the loss.", "two: D ends in a sigmoid, and the loss in the step applies its own.",
+              _TWO_SIGMOIDS, _ONE_SIGMOID)
+    if len(given) == 2:
+        _judge_together(discriminator_step, generator_step, D, G)
+    return list(dict.fromkeys(advice))
+
+
+def _steps_device(discriminator_step, generator_step):
+    """Where the learner's steps make their tensors, when there is a GPU and no network to tell."""
+    game = _Game(discriminator_step, generator_step, "cpu")
+    try:
+        game.d_step(game.D, game.G, torch.rand(4, 3, 32, 32), game.d_optimizer)
+        game.g_step(game.D, game.G, 4, game.g_optimizer)
+    except RuntimeError:
+        return torch.device("cuda")
+    except Exception:
+        pass
+    return torch.device("cpu")
+
+
+def _judge_used(name, game, result, moved):
+    """Has the step worked with the D and G it was given, and left them in training mode?"""
+    if not game.D.seen and not game.G.seen:
+        if result is None and not moved:
+            raise _NotBegun(f"{name} returns None and has touched nothing")
+        _fail(f"{name} to use the D and G that it is given.", "neither was called.",
+              "a step that reads networks from the notebook's globals trains old ones after they are built anew.",
+              "the names inside the step: its arguments.")
+    for net, net_name in ((game.D, "D"), (game.G, "G")):
+        if not net.training:
+            _fail(f"{net_name} in training mode after {name}, as before.", "eval mode.",
+                  "in eval mode BatchNorm and dropout no longer do their work: from the second step on, training is another.",
+                  f"after {net_name}.eval(), set {net_name}.train() again.")
+        if not all(p.requires_grad for p in net.parameters()):
+            _fail(f"{net_name} able to learn after {name}.", "requires_grad is False on its parameters.",
+                  "its next step would have nothing to change.", "set requires_grad_(True) again at the end of the step.")
+
+
+def _judge_d_step(game, n, result, d_moved, g_moved, gains):
+    """One move of D, on n real images: what D saw, and where its scores went."""
+    name = "discriminator_step"
+    _judge_used(name, game, result, d_moved or g_moved)
+    rows = torch.cat([images.double().cpu() for images, _ in game.D.seen] or [torch.zeros(0, 3, 32, 32)])
+    is_real = (rows * _REAL).mean((1, 2, 3)) > (rows * _FAKE).mean((1, 2, 3)).abs()
+    real, fake = rows[is_real], rows[~is_real]
+    for kind, part in (("real images", real), ("fakes", fake)):
+        if not len(part):
+            _fail("D to see real images and fakes in its step.", f"no {kind} among the {len(rows)} images that D was shown.",
+                  "shown one kind only, D says the same of everything, and G has nothing to learn from.",
+                  "the step: D(real images) with real_loss and D(G(z)) with fake_loss.")
+    low, high = real.min().item(), real.max().item()
+    if not -1.5 < low < -0.5 or high > 1.5:
+        slip = "not scaled" if low > -0.5 else "scaled twice" if low < -1.5 else "on another scale"
+        _fail("D to see real images in [-1, 1]; the loader gives them in [0, 1].",
+              f"real images from {low:.2f} to {high:.2f}: {slip}.",
+              "G's images lie in [-1, 1]: D would tell real from fake by the range, and G would learn nothing about faces.",
+              "scale(real_images), exactly once, before D sees them.")
+    low, high = fake.min().item(), fake.max().item()
+    if low < -1.3 or high > 1.3 or low > -0.3:
+        _fail("D to see G's images as G makes them, in [-1, 1].", f"fakes from {low:.2f} to {high:.2f}.",
+              "real and fake must come to D on one scale.", "scale() is for the real images only.")
+    if g_moved:
+        _fail("G unchanged by D's step.", "G's weights have moved.",
+              "D's step lowers D's loss: moving G along makes its faces easier to tell, the opposite of what G is for.",
+              "d_optimizer holds D's parameters only; call no step of another optimizer here.")
+    if not d_moved:
+        _fail("D's weights to move.", "they are as before.", "without a step D never learns.",
+              "the order: zero_grad(), then backward(), then step(). zero_grad() after backward() wipes the gradients out.")
+    up, down = gains[0], -gains[1]
+    if up < 0.02 * down or down < 0.02 * up:
+        kind = "real images" if abs(up) < 0.02 * abs(down) else "fakes" if abs(down) < 0.02 * abs(up) else ""
+        _fail("D's score to rise on real images and to fall on fakes.",
+              f"the {kind} count for nothing in the step." if kind else
+              f"{'a fall' if up < 0 else 'a rise'} on real images, {'a rise' if down < 0 else 'a fall'} on fakes.",
+              "D's two answers together are what G learns from.",
+              "both losses, added before backward(), or two backward() calls with no zero_grad() between them."
+              if kind else "real_loss belongs to D(real images), fake_loss to D(G(z)).")
+    if len(game.pushes) == 2:
+        (real_1, fake_1), (real_2, fake_2) = game.pushes
+        if abs(fake_1) < 0.05 * abs(real_1) and abs(real_2) > 0.4 * abs(real_1):
+            _fail("gradients cleared before each of the two steps.", "the real images' gradient is used twice.",
+                  "real images weigh double, and D leans towards calling everything real.",
+                  "zero_grad() before the second backward(), or one step() after both.")
+
+
+def _judge_g_step(game, n, result, d_moved, g_moved, gains):
+    """One move of G, with n fakes: has G, and G alone, moved to what D calls real?"""
+    name = "generator_step"
+    _judge_used(name, game, result, d_moved or g_moved)
+    if not game.G.seen or not game.D.seen:
+        _fail("D's judgement of new images of G.", f"{'G' if not game.G.seen else 'D'} was not called.",
+              "G has no other teacher than what D says about its images.", "the step: real_loss(D(G(z))).")
+    if d_moved:
+        _fail("D unchanged by G's step.", "D's weights have moved.",
+              "moved along with G, D learns to be fooled.", "g_optimizer holds G's parameters only; step no other here.")
+    if not g_moved:
+        _fail("G's weights to move.", "they are as before.", "without a step G never gets better.",
+              "a graph that is cut between G and the loss (detach(), no_grad(), .data), a zero_grad() after backward(), "
+              "or a step() that is missing.")
+    if gains[2] <= 0:
+        _fail("G to move towards images that D scores higher, as real.", "D's score of G's images falls.",
+              "G would learn to be caught.", "the label: G's loss is real_loss(D(G(z))).")
+    if sum(map(len, game.G.seen)) % n:
+        _fail(f"{n} fakes for batch_size = {n}.", f"{sum(map(len, game.G.seen))}.",
+              "the batch size is yours to choose, and memory follows it.", "z: its first size is the argument batch_size.")
+
+
+def _judge_result(side, result):
+    """A step gives back its loss: a float, or a tensor with one number. Returns advice."""
+    name = "discriminator_step" if side == "D" else "generator_step"
+    try:
+        number = float(result)
+    except (TypeError, ValueError, RuntimeError):
+        number = None
+    if number is None or not math.isfinite(number):
+        _fail(f"{name} to return its loss, one finite number.", f"{_summary(result)}.",
+              "train() collects these numbers: the two curves are how you see whether the game is in balance.",
+              "the return: loss.item().")
+    if isinstance(result, torch.Tensor) and result.requires_grad:
+        return [f"{name} returns its loss with the graph that made it. Kept in a list, it keeps all that memory: "
+                "return loss.item() or loss.detach()."]
+    return []
+
+
+def _fail_leftovers(side):
+    name, net = ("discriminator_step", "D") if side == "D" else ("generator_step", "G")
+    other = "G's step sends its gradient through D" if side == "D" else "D's step sends its gradient through G, unless detached"
+    _fail(f"{name} to use the gradients of its own backward() only.",
+          f"{net} is pushed the wrong way by gradients left over from before.",
+          f"{other}: left in place, it is added to the next one, and {net} is pulled to the other side.",
+          f"zero_grad() before backward() in {name}.")
+
+
+def _judge_latents(side, latents, z_size):
+    """The z's that one step drew in its three calls: new ones each time, as many numbers as G takes. Returns advice."""
+    name = "discriminator_step" if side == "D" else "generator_step"
+    n = min(map(len, latents))
+    if torch.equal(latents[0][:n], latents[1][:n]) or torch.equal(latents[1][:n], latents[2][:n]) or (
+            len(latents[0]) > 1 and torch.equal(latents[0][0], latents[0][1])):
+        _fail(f"new z for every image in {name}.", "the same z again.",
+              "G would learn to make a few fixed faces, and nothing in between.",
+              "draw z inside the step, with no seed set there, one row for each image.")
+    advice = []
+    every = torch.cat(latents)
+    if every.shape[1] != z_size:
+        advice.append(f"{name} draws z with {every.shape[1]} numbers for a G whose z_size is {z_size}. "
+                      "Take it from G.z_size: a fixed or global number breaks with the next G.")
+    if (every >= 0).all():
+        advice.append(f"{name} draws z from positive numbers only. Around 0, as torch.randn gives them, G starts better.")
+    return advice
+
+
+def _applies_sigmoid(game):
+    """Does the loss inside discriminator_step apply a sigmoid? Told by how its gradient at fakes grows with D's output."""
+    strength = []
+    for level in (0.1, 0.8):
+        game.clear()
+        game.D = _ProbeD().to(game.device)
+        game.D.level = level
+        game.d_optimizer = torch.optim.SGD(game.D.parameters(), lr=0.0)
+        game.move("D", 8)
+        for images, gradients in game.D.seen:
+            is_fake = (images.cpu() * _FAKE).mean((1, 2, 3)) > (images.cpu() * _REAL).mean((1, 2, 3)).abs()
+            if is_fake.any() and gradients:
+                with torch.no_grad():
+                    output = game.D(images[is_fake.to(images.device)]).mean().item()
+                strength.append((output, gradients[0].cpu()[is_fake].mean().item()))
+                break
+    if len(strength) < 2 or not strength[0][1]:
+        return False
+    (low, weak), (high, strong) = strength
+    sigmoid = [1 / (1 + math.exp(-t)) for t in (low, high)]
+    return abs(strong / weak - sigmoid[1] / sigmoid[0]) < 0.01
+
+
+def _judge_together(discriminator_step, generator_step, D, G):
+    """The steps on the learner's own networks, with optimizers that hardly move them."""
+    D.train(), G.train()
+    device = _device_of(D)
+    for n in (7, 4):
+        _call(f"discriminator_step to run with your D and G on {n} images", discriminator_step, D, G,
+              torch.rand(n, 3, 32, 32, device=device), torch.optim.SGD(D.parameters(), lr=1e-6))
+        _call(f"generator_step to run with your D and G, batch_size={n}", generator_step, D, G, n,
+              torch.optim.SGD(G.parameters(), lr=1e-6))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The rubric report
+# ---------------------------------------------------------------------------------------------------------------------
+
+_MET, _MISSING, _PERSON = "met", "not met", "a person decides"
+
+
+class RubricReport:
+    """The rubric as a table: HTML in Jupyter, plain text elsewhere.
+
+    lines: one (part, what is asked, verdict, note) each; verdict is "met", "not met" or "a person decides".
+    """
+
+    def __init__(self, lines, faces=None):
+        self.lines = lines
+        self._faces = faces
+
+    def __repr__(self):
+        text = [self._count(), ""]
+        for part, asked, verdict, note in self.lines:
+            text.append(textwrap.fill(f"{verdict:<17} {part}: {asked}", 118, subsequent_indent=" " * 18))
+            if note:
+                text.append(textwrap.fill(note, 118, initial_indent=" " * 18, subsequent_indent=" " * 18))
+        return "\n".join(text)
+
+    def _repr_html_(self):
+        colours = {_MET: "#2a9d57", _MISSING: "#d1495b", _PERSON: "#8a7f00"}
+        cell = '<td style="text-align:left;vertical-align:top">'
+        rows = "".join(
+            f'<tr>{cell}{html.escape(part)}</td>{cell}{html.escape(asked)}</td>'
+            f'{cell}<b style="color:{colours[verdict]}">{verdict}</b></td>{cell}{html.escape(note)}</td></tr>'
+            for part, asked, verdict, note in self.lines)
+        faces = "" if self._faces is None else (
+            '<p>Above: real images. Below: generated ones.<br>'
+            f'<img alt="real images above generated ones" style="image-rendering:pixelated" src="data:image/png;base64,{self._faces}"></p>')
+        return f"<p><b>{html.escape(self._count())}</b></p><table>{rows}</table>{faces}"
+
+    def _count(self):
+        verdicts = [verdict for _, _, verdict, _ in self.lines]
+        return (f"Rubric: {verdicts.count(_MET)} of {len(verdicts)} lines met, {verdicts.count(_MISSING)} not met, "
+                f"{verdicts.count(_PERSON)} for a person to decide.")
+
+
+def rubric_report(get_dataloader=None, scale=None, D=None, G=None, weights_init_normal=None, real_loss=None,
+                  fake_loss=None, d_optimizer=None, g_optimizer=None, discriminator_step=None, generator_step=None,
+                  history=None, samples=None, real_images=None, fake_images=None):
+    """Go through the rubric with what the notebook built. Returns a RubricReport; what is left out counts as not met.
+
+    history: {"images": [...], "d_loss": [...], "g_loss": [...]}; samples: the fixed z's faces, one batch for each time
+    they were kept; real_images: a batch as the loader gives it, in [0, 1]; fake_images: G's, in [-1, 1].
+    """
+    given = dict(locals())
+    lines = []
+
+    def line(part, asked, judge, *needs):
+        absent = [name for name in needs if given[name] is None]
+        try:
+            with _no_trace(*(given[name] for name in needs)):
+                verdict, note = ((_MISSING, f"the report was given no {' and no '.join(absent)}.") if absent
+                                 else judge(*(given[name] for name in needs)))
+        except Exception as error:
+            verdict, note = _MISSING, f"it could not be judged: {type(error).__name__}: {textwrap.shorten(str(error), 150)}"
+        lines.append((part, asked, verdict, note))
+
+    line("Data", "square pictures from a folder, tensors in [0, 1], shuffled batches", _rubric_data, "get_dataloader")
+    line("Data", "scale takes [0, 1] to any range given", lambda f: _rubric_check(test_scale, f), "scale")
+    line("Discriminator", "strided convolutions, no pooling", _rubric_strides, "D")
+    line("Discriminator", "LeakyReLU with a slope of 0.1 to 0.2", _rubric_leaky, "D")
+    line("Discriminator", "BatchNorm, but not on the first layer", _rubric_d_norm, "D")
+    line("Discriminator", "one kernel size throughout", _rubric_kernel, "D")
+    line("Discriminator", "dropout at a low probability", _rubric_dropout, "D")
+    line("Discriminator", "one value out, read as a probability through a sigmoid", _rubric_probability, "D", "real_loss")
+    line("Generator", "deeper than the discriminator by two layers or more", _rubric_depth, "G", "D")
+    line("Generator", "transposed convolutions, kernels divisible by strides, last layer of stride 1", _rubric_transposed, "G")
+    line("Generator", "less dropout than the discriminator", _rubric_less_dropout, "G", "D")
+    line("Generator", "BatchNorm, ReLU and tanh", _rubric_g_parts, "G")
+    line("Generator", "images of the processed data's shape", _rubric_shape, "G", "real_images")
+    line("Training", "weights drawn with mean 0, std 0.02; BatchNorm left alone",
+         lambda f: _rubric_check(test_weights_init, f), "weights_init_normal")
+    line("Training", "real and fake losses; smoothing on the real side only", _rubric_losses, "real_loss", "fake_loss", "D")
+    line("Training", "Adam, lr 0.0002 to 0.001, beta1 0.1 to 0.3, or 0.5 with a measured reason", _rubric_optimizers,
+         "d_optimizer", "g_optimizer", "D", "G")
+    line("Training", "D and G in turn, real images scaled", _rubric_steps, "discriminator_step", "generator_step", "D", "G")
+    line("Training", "a loss history of the whole training", _rubric_history, "history")
+    line("Results", "the fixed z's faces kept through training", _rubric_samples, "samples")
+    line("Results", "BatchNorm's running statistics, and what eval() changes, shown and explained", _rubric_statistics, "G")
+    line("Results", "the faces are realistic", _rubric_faces, "real_images", "fake_images")
+    return RubricReport(lines, _faces_png(real_images, fake_images))
+
+
+def _rubric_check(check, *args):
+    """A line that one of the checks judges."""
+    try:
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            check(*args)
+    except AssertionError as error:
+        return _MISSING, " ".join(str(error).split("Why it matters")[0].split())
+    return _MET, " ".join(said.getvalue().split("Advice: ", 1)[1:]).replace("\n    ", " ").replace("\n", " ")
+
+
+def _rubric_data(get_dataloader):
+    verdict, note = _rubric_check(test_get_dataloader, get_dataloader)
+    return (_MISSING, note) if note else (verdict, note)
+
+
+def _looked_at(net):
+    """A _Watch of D or G at work on four inputs, in training mode."""
+    device = _device_of(net)
+    x = torch.randn(4, net.z_size, device=device) if hasattr(net, "z_size") else torch.rand(4, 3, 32, 32, device=device)
+    with torch.no_grad(), _Watch() as watch:
+        net.train()(x)
+    return watch
+
+
+def _settings(watch, operation, name, position, default):
+    """One setting of every step whose name begins with `operation`."""
+    return [_setting(step, name, position, default) for step in watch.steps if step[0].startswith(operation)]
+
+
+def _rubric_strides(D):
+    watch = _looked_at(D)
+    strides = [max(_pair(stride)) for stride in _settings(watch, "conv2d", "stride", 3, 1)]
+    if watch.pools():
+        return _MISSING, f"pooling: {watch.pools()[0][0]}."
+    return (_MET if max(strides, default=0) > 1 else _MISSING), f"strides {_listed(strides)}."
+
+
+def _rubric_leaky(D):
+    slopes = _settings(_looked_at(D), "leaky_relu", "negative_slope", 1, 0.01)
+    return (_MET if slopes and all(0.1 <= s <= 0.2 for s in slopes) else _MISSING), f"slopes {_listed(slopes)}."
+
+
+def _rubric_d_norm(D):
+    watch = _looked_at(D)
+    first = "batch_norm" in watch.names(0, (watch.layers() + [None, None])[1])
+    count = sum(name == "batch_norm" for name, *_ in watch.steps)
+    return (_MET if count and not first else _MISSING), f"{count} BatchNorm layers, {'one' if first else 'none'} of them on the first layer."
+
+
+def _rubric_kernel(D):
+    sizes = [tuple(step[1][1].shape[2:]) for step in _looked_at(D).steps if step[0] == "conv2d"]
+    return (_MET if len(set(sizes)) == 1 else _MISSING), f"kernels {_listed([' x '.join(map(str, size)) for size in sizes])}."
+
+
+def _dropouts(net):
+    watch = _looked_at(net)
+    return [_dropped(step[2]) for step in watch.steps if "dropout" in step[0] and _dropped(step[2])]
+
+
+def _rubric_dropout(D):
+    rates = _dropouts(D)
+    return (_MET if rates and max(rates) <= 0.4 else _MISSING), f"dropout {_listed(rates)}."
+
+
+def _rubric_probability(D, real_loss):
+    device = _device_of(D)
+    images = torch.rand(5, 3, 32, 32, device=device)
+    out = D(images)
+    if tuple(out.shape) != (5, 1):
+        return _MISSING, f"D gives {_summary(out)} for 5 images."
+    if _gives_probabilities(D):
+        return _MET, "D ends in a sigmoid."
+    if hasattr(D, "probability") and 0 <= D.probability(100 * images).min() and D.probability(100 * images).max() <= 1:
+        return _MET, "D gives logits, and D.probability the probability."
+    if _logistic_label(real_loss, device) is not None:
+        return _MET, "D gives logits; the sigmoid is inside the loss."
+    return _MISSING, "no sigmoid in D, in D.probability or in real_loss."
+
+
+def _rubric_depth(G, D):
+    deep, shallow = len(_looked_at(G).layers()), len(_looked_at(D).layers())
+    return (_MET if deep >= shallow + 2 else _MISSING), f"G has {deep} layers with weights, D has {shallow}."
+
+
+def _rubric_transposed(G):
+    steps = [step for step in _looked_at(G).steps if step[0] in ("conv2d", "conv_transpose2d")]
+    sizes = [(step[1][1].shape[-1], max(_pair(_setting(step, "stride", 3, 1)))) for step in steps]
+    transposed = any(step[0] == "conv_transpose2d" for step in steps)
+    good = transposed and sizes[-1][1] == 1 and not any(kernel % stride for kernel, stride in sizes)
+    return (_MET if good else _MISSING), f"kernel/stride {_listed([f'{kernel}/{stride}' for kernel, stride in sizes])}."
+
+
+def _rubric_less_dropout(G, D):
+    mine, other = _dropouts(G), _dropouts(D)
+    less = not mine or max(mine) < max(other, default=0)
+    return (_MET if less else _MISSING), f"G: dropout {_listed(mine)}; D: dropout {_listed(other)}."
+
+
+def _rubric_g_parts(G):
+    names = {name.rstrip("_") for name in _looked_at(G).names()}
+    absent = [label for label, name in (("BatchNorm", "batch_norm"), ("ReLU", "relu"), ("tanh", "tanh")) if name not in names]
+    return (_MISSING, f"no {' and no '.join(absent)}.") if absent else (_MET, "")
+
+
+def _rubric_shape(G, real_images):
+    made, real = tuple(_looked_at(G).steps[-1][3].shape[1:]), tuple(real_images.shape[1:])
+    return (_MET if made == real else _MISSING), f"G makes {made}, the data has {real}."
+
+
+def _rubric_losses(real_loss, fake_loss, D):
+    verdict, note = _rubric_check(test_losses, real_loss, fake_loss, D)
+    label = _logistic_label(real_loss, _device_of(D)) if verdict == _MET else None
+    return verdict, note or ("" if label is None else f"the real label is {label:.2g}, the fake label 0.")
+
+
+def _rubric_optimizers(d_optimizer, g_optimizer, D, G):
+    verdict, note = _rubric_check(test_optimizers, d_optimizer, g_optimizer, D, G)
+    if verdict == _MISSING:
+        return verdict, note
+    optimizers = (d_optimizer, g_optimizer)
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    note = "; ".join(f"{type(o).__name__}, lr {float(g['lr']):g}, betas {g.get('betas')}" for o in optimizers for g in o.param_groups)
+    beta1 = [float(group.get("betas", (0,))[0]) for group in groups]
+    if not all(isinstance(o, (torch.optim.Adam, torch.optim.AdamW)) for o in optimizers) or not all(
+            0.0002 <= round(float(group["lr"]), 9) <= 0.001 for group in groups):
+        return _MISSING, note
+    if all(0.1 <= b <= 0.3 for b in beta1):
+        return _MET, note
+    return (_PERSON, f"{note}. Is the reason for beta1 given, and measured?") if all(
+        0.1 <= b <= 0.3 or abs(b - 0.5) < 1e-6 for b in beta1) else (_MISSING, note)
+
+
+def _rubric_steps(discriminator_step, generator_step, D, G):
+    return _rubric_check(test_training_steps, discriminator_step, generator_step, D, G)
+
+
+def _rubric_history(history):
+    lists = [list(history[key]) for key in ("images", "d_loss", "g_loss")]
+    if len(set(map(len, lists))) != 1 or len(lists[0]) < 2:
+        return _MISSING, f"{_listed([len(values) for values in lists])} entries for images, d_loss and g_loss."
+    if not all(math.isfinite(value) for value in itertools.chain(*lists)):
+        return _MISSING, "nan or inf among the losses."
+    return _MET, f"{lists[0][-1]:,} images seen; at the end D's loss {lists[1][-1]:.2f}, G's loss {lists[2][-1]:.2f}."
+
+
+def _rubric_samples(samples):
+    if len(samples) < 2 or torch.equal(samples[0], samples[-1]):
+        return _MISSING, f"{len(samples)} kept, {'all alike' if len(samples) > 1 else 'two are the least'}."
+    return _MET, f"kept {len(samples)} times."
+
+
+def _rubric_statistics(G):
+    batches = [int(m.num_batches_tracked) for m in G.modules() if getattr(m, "num_batches_tracked", None) is not None]
+    if not batches:
+        return _MISSING, "G has no BatchNorm with running statistics."
+    z = torch.randn(64, G.z_size, device=_device_of(G))
+    with torch.no_grad():
+        changed = (G.eval()(z) - G.train()(z)).abs().mean()
+    return _PERSON, f"updated by {max(batches):,} batches; eval() changes G's pixels by {changed:.3f} on average. Is the reason given?"
+
+
+def _rubric_faces(real_images, fake_images):
+    real, fake = real_images.detach().float().cpu() * 2 - 1, fake_images.detach().float().cpu()
+    return _PERSON, (f"compare the faces. Brightness {real.mean():.2f} real, {fake.mean():.2f} generated; contrast "
+                     f"{real.std():.2f} and {fake.std():.2f}; variety {_variety(real):.2f} and {_variety(fake):.2f} "
+                     "(mean difference of two pictures: far less than real means that faces repeat).")
+
+
+def _variety(images):
+    return float((images - images.roll(1, 0)).abs().mean())
+
+
+def _listed(values):
+    return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values) or "none"
+
+
+def _faces_png(real_images, fake_images):
+    """Two rows of up to 12, real above generated, as base64 of a PNG; None if either is missing or is no batch of images."""
+    try:
+        rows = [torch.cat(list(images.detach().float().cpu()[:12]), 2)
+                for images in (real_images, (fake_images + 1) / 2)]
+        width = min(row.shape[2] for row in rows)
+        grid = torch.cat([row[:, :, :width] for row in rows], 1).clamp(0, 1).permute(1, 2, 0)
+        picture = Image.fromarray((grid * 255).round().byte().numpy())
+        file = io.BytesIO()
+        picture.resize((picture.width * 2, picture.height * 2), Image.NEAREST).save(file, "PNG")
+        return base64.b64encode(file.getvalue()).decode()
+    except Exception:
+        return None
