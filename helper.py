@@ -5,10 +5,11 @@ training run (figure, checkpoints, signs of trouble), the files that leave the n
 """
 
 import contextlib
-import errno
 import hashlib
 import importlib.util
 import io
+import itertools
+import math
 import os
 import shutil
 import signal
@@ -16,8 +17,8 @@ import sys
 import threading
 import time
 import warnings
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from itertools import zip_longest
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -32,6 +33,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets import folder as image_folder
+from torchvision.transforms.functional import to_tensor
 from torchvision.utils import make_grid
 from tqdm import tqdm
 
@@ -64,15 +66,26 @@ def _program(name):
     return sys.modules[name]
 
 
-def _pictures(folder):
-    """Count the pictures in a folder and all folders under it."""
-    names = (name for _, _, files in os.walk(folder, followlinks=True) for name in files)
-    return sum(image_folder.is_image_file(name) for name in names)
+def _pictures(folder, seen):
+    """Count the pictures in a folder and all folders under it, by their names. Links are followed, as ImageFolder does.
+
+    seen: dict of the folders walked so far. A folder reached twice is refused: by a link to a folder above it,
+    ImageFolder would walk in circles and find the same pictures again and again.
+    """
+    real = os.path.realpath(folder)
+    if real in seen:
+        raise FaceError(f"{folder} and {seen[real]} are the same folder, so its pictures would count more than once: "
+                        "remove one of the two links.")
+    seen[real] = folder
+    with os.scandir(folder) as entries:
+        return sum(_pictures(entry.path, seen) if entry.is_dir() else image_folder.is_image_file(entry.name)
+                   for entry in entries)
 
 
 def _class_folders(folder):
-    """Return {name: number of pictures} for the sub-folders of `folder`, in the order of their names."""
-    return {inner.name: _pictures(inner) for inner in sorted(folder.iterdir()) if inner.is_dir()}
+    """Return {name: number of pictures} for the folders inside `folder`, in the order of their names."""
+    seen = {os.path.realpath(folder): folder}
+    return {inner.name: _pictures(inner, seen) for inner in sorted(folder.iterdir()) if inner.is_dir()}
 
 
 def find_faces():
@@ -82,32 +95,40 @@ def find_faces():
     processed_celeba_small/; otherwise faces that processed_celeba_small/draw.py draws, the same ones every time.
 
     Returns: str, a folder for torchvision's ImageFolder: it holds folders, and they hold the pictures.
-    Raises: FaceError if FACE_DATA names something that cannot be used; its one line says what and what to do.
+    Raises: FaceError if the folder cannot be used; its one line says what is wrong with it and what to do.
     """
     named = os.environ.get("FACE_DATA")
-    folder = Path(named) if named else FACES
+    folder = Path(named or FACES)
     prepare = "python processed_celeba_small/prepare.py SOURCE"
-    if named and not folder.exists():
+    if named and not os.path.exists(folder):
         raise FaceError(f"FACE_DATA names {folder}, which does not exist: correct the path, or unset FACE_DATA.")
-    if named and not folder.is_dir():
+    if named and not os.path.isdir(folder):
         raise FaceError(f"FACE_DATA names {folder}, which is a file: name a folder, or make one of it with {prepare}")
-    folder.mkdir(exist_ok=True)
-    classes = _class_folders(folder)
-    drawn = not named and not any(count for name, count in classes.items() if name != DRAWN)
-    if drawn:
-        _program("draw").draw_faces(folder / DRAWN, progress=Progress)
-    elif not named and DRAWN in classes:
-        shutil.rmtree(folder / DRAWN)  # stand-ins, not to be mixed with photographs; they can be drawn again
-    classes = _class_folders(folder)
+    try:
+        if not named:
+            folder.mkdir(exist_ok=True)
+        classes = _class_folders(folder)
+        photographs = sum(count for name, count in classes.items() if named or name != DRAWN)
+        if not named and not photographs:
+            draw = _program("draw")
+            draw.tqdm = Progress  # a bar that refreshes in place in a notebook too
+            draw.draw_faces(folder / DRAWN)
+        elif not named and DRAWN in classes:
+            shutil.rmtree(folder / DRAWN)  # stand-ins, not to be mixed with photographs; they can be drawn again
+        classes = _class_folders(folder)
+        flat = any(image_folder.is_image_file(path.name) for path in folder.iterdir())
+    except OSError as error:
+        raise FaceError(f"{folder} cannot be used ({error.strerror}: {error.filename}): make it readable and, if the "
+                        "faces are to be drawn there, writable with 50 MB free.") from None
+    if not sum(classes.values()) and flat:
+        raise FaceError(f"{folder} holds its pictures directly: move them into a folder inside it, or run {prepare}")
     if not sum(classes.values()):
-        if any(image_folder.is_image_file(path.name) for path in folder.iterdir()):
-            raise FaceError(f"{folder} holds its pictures directly: move them into a folder inside it, or run {prepare}")
         raise FaceError(f"{folder} holds no pictures: put a folder of faces into it, or name another with FACE_DATA.")
     for name, count in classes.items():
         if not count:
             raise FaceError(f"{folder / name} holds no pictures, which ImageFolder refuses: remove that folder.")
-    where = "drawn by this project" if drawn else "photographs from this folder"
-    print(f"{sum(classes.values()):,} faces in {folder}/ ({', '.join(classes)}): {where}.")
+    where = "photographs from this folder" if photographs else "drawn by this project"
+    print(f"{sum(classes.values()):,} faces in {folder}/ ({_listed(list(classes))}): {where}.")
     return str(folder)
 
 
@@ -117,6 +138,12 @@ def results_folder(data_dir):
     folder = Path("results") / (DRAWN if drawn else Path(data_dir).resolve().name)
     folder.mkdir(parents=True, exist_ok=True)
     return str(folder)
+
+
+def _listed(names):
+    """The first ten names in one line that is safe to print, whatever the names hold."""
+    line = ", ".join("".join(c if c.isprintable() else "?" for c in name) for name in names[:10])
+    return f"{line} and {len(names) - 10:,} more" if len(names) > 10 else line
 
 
 # --- Decoding once ----------------------------------------------------------------------------------------------------
@@ -132,93 +159,89 @@ class DecodedFaces(Dataset):
         return len(self.images)
 
     def __getitem__(self, index):
-        return self.images[index].float() / 255, self.labels[index]
+        return self.images[index].float().div(255), self.labels[index]
 
     __getitems__ = __getitem__  # DataLoader hands over a batch's indices together: one indexing makes the batch
-
-
-def _as_it_is(batch):
-    return batch
 
 
 def decode_once(loader):
     """Give the loader's batches out of memory: every picture is read, decoded and transformed once, by all cores.
 
-    The pictures are kept as whole numbers 0 to 255, one byte a value, and also in a file beside the data, which
-    serves the next run while the folder's names, sizes and times and the transform are the same. Broken pictures
-    are left out, with one warning that counts and names them.
+    The pictures are kept as whole numbers 0 to 255, one byte a value, and also in a hidden file beside the data, which
+    serves the next run while the pictures' names, sizes and times and the transform are the same. Broken pictures are
+    left out, with one warning that counts and names them.
 
     Args:
         loader: DataLoader over an ImageFolder whose transform ends in ToTensor and gives all pictures one size.
+            Over anything else, or with an ImageFolder that opens its files in its own way, it is returned as it is.
     Returns: DataLoader of the same batches in the same order, (B, 3, S, S) float in [0, 1] and labels (B,).
-    Raises: FaceError if the transform is random (one decoding would freeze it), gives pictures of several sizes or
+    Raises: FaceError if the transform is random (one decoding would freeze it), gives pictures that are not square or
         values outside [0, 1], if more than half of the pictures are broken, or if there is not one whole batch.
     """
     dataset = loader.dataset
-    if not isinstance(dataset, image_folder.ImageFolder):
-        return loader  # not files in a folder: nothing to decode
-    _check_transform(dataset)
-    cache, key = _cache_file(dataset)
-    decoded = _read_cache(cache, key)
+    if type(dataset) is not image_folder.ImageFolder or dataset.loader is not image_folder.default_loader:
+        return loader
+    probe = _try_transform(dataset.transform)
+    cache, key = Path(dataset.root) / f".decoded-{probe.shape[1]}.npz", _key(dataset, probe)
+    decoded = _read_cache(cache, key, probe.shape)
     if decoded is None:
-        decoded = _decode(dataset)
+        decoded = _decode(dataset, probe.shape)
         _write_cache(cache, key, *decoded)
     images, kept = decoded
-    _report_broken(dataset, kept)
-    dataset.samples = dataset.imgs = [dataset.samples[i] for i in kept]
-    dataset.targets = [target for _, target in dataset.samples]
+    broken = sorted(set(range(len(dataset))) - set(kept.tolist()))
+    if broken:
+        names = _listed([dataset.samples[i][0][len(str(dataset.root)) + 1:] for i in broken])
+        line = f"{len(broken):,} of {len(dataset):,} pictures in {dataset.root} cannot be read: {names}."
+        if 2 * len(broken) > len(dataset):
+            raise FaceError(f"{line} That is more than half: is this a folder of pictures?")
+        warnings.warn(f"{line} They are left out.", stacklevel=2)
+        dataset.samples = dataset.imgs = [dataset.samples[i] for i in kept]  # the sampler asks for the dataset's length
+        dataset.targets = [label for _, label in dataset.samples]
     if len(loader) == 0:
-        raise FaceError(f"{dataset.root} holds {len(kept)} pictures, fewer than one batch of {loader.batch_size}: "
+        raise FaceError(f"{dataset.root} holds {len(kept):,} pictures, fewer than one batch of {loader.batch_size:,}: "
                         "choose a smaller batch_size, or leave drop_last out.")
     faces = DecodedFaces(torch.from_numpy(images), torch.tensor(dataset.targets))
-    return DataLoader(faces, batch_sampler=loader.batch_sampler, collate_fn=_as_it_is)
+    return DataLoader(faces, batch_sampler=loader.batch_sampler, collate_fn=list, generator=loader.generator)
 
 
-def _transformed(dataset, index):
-    """Read picture `index` and apply the dataset's transform; any failure names itself as an exception."""
-    path = dataset.samples[index][0]
-    own = dataset.loader is not image_folder.default_loader
-    return dataset.transform(dataset.loader(path) if own else _program("prepare").open_picture(path))
-
-
-def _check_transform(dataset):
-    """Refuse a transform that is random or gives no floats (3, S, S) in [0, 1]; tried on the first sound picture."""
-    if dataset.transform is None:
+def _try_transform(transform):
+    """Return what the transform makes of a picture of noise, (3, S, S) in [0, 1]; refuse one that cannot be kept."""
+    if transform is None:
         raise FaceError("the ImageFolder has no transform: resize the pictures, then make tensors of them (ToTensor).")
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for index in range(len(dataset)):
-            with contextlib.suppress(Exception):
-                tries = [_transformed(dataset, index) for _ in range(8)]
-                break
-        else:
-            raise FaceError(f"none of the {len(dataset)} pictures in {dataset.root} can be read as a picture.")
-    first = tries[0]
-    if not (isinstance(first, torch.Tensor) and first.is_floating_point() and first.dim() == 3 and first.shape[0] == 3):
-        raise FaceError("the transform gives no float tensors of shape (3, S, S): let it end in ToTensor.")
-    if first.min() < 0 or first.max() > 1:
-        raise FaceError(f"the transform gives values from {first.min():.2f} to {first.max():.2f}: decode_once keeps "
-                        "pictures in [0, 1], so leave scaling to the training step.")
-    if not all(torch.equal(first, other) for other in tries[1:]):
+    noise = Pillow.fromarray(np.random.default_rng(0).integers(0, 256, (80, 96, 3), dtype=np.uint8))
+    try:
+        with torch.random.fork_rng(devices=[]):
+            probe, *others = [transform(noise.copy()) for _ in range(50)]  # 50: even a rare event shows
+    except Exception as error:
+        raise FaceError(f"the transform fails on an RGB picture of 96 x 80 pixels ({type(error).__name__}: {error}): "
+                        "resize the picture, then make a tensor of it (ToTensor).") from None
+    if not (isinstance(probe, torch.Tensor) and probe.is_floating_point() and probe.dim() == 3 and len(probe) == 3):
+        raise FaceError("the transform gives no float tensor of shape (3, S, S): let it end in ToTensor.")
+    if probe.shape[1] != probe.shape[2]:
+        raise FaceError(f"the transform makes {tuple(probe.shape)} of a picture of 96 x 80 pixels: give Resize both "
+                        "sides, (image_size, image_size); with one number it keeps the proportions.")
+    if probe.min() < 0 or probe.max() > 1:
+        raise FaceError(f"the transform gives values from {probe.min():.2f} to {probe.max():.2f}: pictures are kept in "
+                        "[0, 1], so leave scaling to the training step.")
+    if not all(torch.equal(probe, other) for other in others):
         raise FaceError("the transform is random, and decoding once would freeze its first draw: take that part out of "
                         "the transform and apply it to the batches in training.")
+    return probe
 
 
-def _cache_file(dataset):
-    """Return the cache's path and the key that its content must carry: names, sizes, times and the transform."""
-    transform = repr(dataset.transform)
-    key = hashlib.blake2b(transform.encode(), digest_size=16)
-    name = f".decoded-{key.hexdigest()[:8]}.npz"
-    if " at 0x" in transform:  # a function's address says nothing about what it does: such a key would fit by chance
-        key.update(os.urandom(16))
+def _key(dataset, probe):
+    """Return a digest of what the decoded pictures depend on: what the transform does, and each file's name and state."""
+    key = hashlib.blake2b(probe.numpy().tobytes(), digest_size=16)
     for path, _ in dataset.samples:
-        status = os.stat(path)
-        relative = os.path.relpath(path, dataset.root)
-        key.update(f"{relative}\0{status.st_size}\0{status.st_mtime_ns}\0".encode(errors="surrogateescape"))
-    return Path(dataset.root) / name, key.hexdigest()
+        state = None
+        with contextlib.suppress(OSError):  # a link to nowhere
+            status = os.stat(path)
+            state = status.st_size, status.st_mtime_ns, status.st_mode  # the mode: a file may become readable
+        key.update(f"{path[len(str(dataset.root)):]}\0{state}\0".encode(errors="surrogateescape"))
+    return key.hexdigest()
 
 
-def _read_cache(cache, key):
+def _read_cache(cache, key, shape):
     """Return (images, kept) from the cache file, or None if it is missing, damaged, foreign or stale."""
     try:
         with np.load(cache, allow_pickle=False) as saved:  # a zip: each member's checksum is compared as it is read
@@ -227,71 +250,45 @@ def _read_cache(cache, key):
             images, kept = saved["images"], saved["kept"]
     except Exception:  # whatever is wrong with the file, the pictures themselves are at hand
         return None
-    sound = images.dtype == np.uint8 and images.ndim == 4 and kept.shape == images.shape[:1]
-    return (images, kept) if sound else None
+    return (images, kept) if images.dtype == np.uint8 and images.shape == (len(kept), *shape) else None
 
 
 def _write_cache(cache, key, images, kept):
-    """Write the cache beside its final name and rename it into place; a folder that cannot be written to has none."""
-    beside = cache.with_suffix(f".{os.getpid()}.tmp")
+    """Keep the decoded pictures for the next run; where that cannot be done, say so and go on."""
     try:
-        with open(beside, "wb") as file:
-            np.savez(file, key=np.array(key), images=images, kept=kept)
-        os.replace(beside, cache)
+        write_beside(cache, lambda file: np.savez(file, key=np.array(key), images=images, kept=kept))
     except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-        print(f"The decoded pictures are not kept for the next run: {cache.parent} is not writable ({error.strerror}).")
+        print(f"The decoded pictures are not kept for the next run: {cache.parent} cannot be written ({error.strerror}).")
 
 
-def _decode(dataset):
+def _decode(dataset, shape):
     """Decode every picture with all cores. Returns (images uint8 (N, 3, S, S), kept int64 (N,): their indices)."""
-    count = len(dataset)
-    shape = []
-    images = None
+    count, open_picture = len(dataset), _program("prepare").open_picture
+    images = np.empty((count, *shape), dtype=np.uint8)
     good = np.zeros(count, dtype=bool)
-    lock = threading.Lock()
 
-    def decode(index):
-        nonlocal images
-        try:
-            picture = _transformed(dataset, index)
-        except Exception:  # a broken file breaks in many ways; all of them are counted and named later
-            return
-        with lock:
-            if images is None:
-                shape.extend(picture.shape)
-                images = np.empty((count, *shape), dtype=np.uint8)
-        if list(picture.shape) != shape:
-            raise FaceError(f"the transform gives {list(picture.shape)} for {dataset.samples[index][0]} and {shape} "
-                            "for others: resize to (image_size, image_size), both sides.")
-        images[index] = picture.mul(255).round_().to(torch.uint8).numpy()
-        good[index] = True
+    def decode(start):
+        some = range(start, min(start + 64, count))
+        for index in some:
+            path = dataset.samples[index][0]
+            with contextlib.suppress(Exception):  # a broken file breaks in many ways; all are counted and named later
+                if os.path.isfile(path):  # opening a pipe would wait for ever
+                    images[index] = dataset.transform(open_picture(path)).mul(255).round().to(torch.uint8).numpy()
+                    good[index] = True
+        return len(some)
 
-    def decode_some(start):
-        for index in range(start, min(start + 256, count)):
-            decode(index)
-            bar.update()
-
-    with (ThreadPoolExecutor(os.cpu_count()) as pool, warnings.catch_warnings(),
+    # The warnings' filters are set once for all threads: open_picture's own setting and resetting of them is not
+    # thread-safe, and could leave every later warning silenced.
+    with (warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool,
           Progress(total=count, desc="Decoding", unit=" pictures") as bar):
         warnings.simplefilter("ignore")
-        list(pool.map(decode_some, range(0, count, 256)))
+        for done in pool.map(decode, range(0, count, 64)):
+            bar.update(done)
     kept = np.flatnonzero(good)
-    return (images if good.all() else images[kept]), kept
-
-
-def _report_broken(dataset, kept):
-    """Warn once of the pictures that could not be read; more than half of them is an error."""
-    broken = sorted(set(range(len(dataset))) - set(kept.tolist()))
-    if not broken:
-        return
-    names = ", ".join(os.path.relpath(dataset.samples[i][0], dataset.root) for i in broken[:10])
-    more = f" and {len(broken) - 10:,} more" if len(broken) > 10 else ""
-    line = f"{len(broken):,} of {len(dataset):,} pictures in {dataset.root} cannot be read: {names}{more}"
-    if len(broken) * 2 > len(dataset):
-        raise FaceError(f"{line}. That is more than half: is this the right folder?")
-    warnings.warn(f"{line}. They are left out.", stacklevel=3)
+    if len(kept) < count:
+        for new, old in enumerate(kept):  # closes the gaps in place: a copy would need the memory twice
+            images[new] = images[old]
+    return images[:len(kept)], kept
 
 
 # --- Progress and pictures --------------------------------------------------------------------------------------------
@@ -305,30 +302,43 @@ def _in_notebook():
 class Progress(tqdm):
     """tqdm's bar: one line that refreshes in place in a notebook, the usual bar in a terminal, silent in a log."""
 
+    monitor_interval = 0  # no thread of tqdm's that redraws: what another thread shows may land in another cell
+
     def __init__(self, *args, **kwargs):
-        self._handle, self._shown = None, False
+        self._handle = None
         where = {"file": io.StringIO(), "ncols": 100} if _in_notebook() else {"disable": None}
-        super().__init__(*args, mininterval=0.5, delay=0.5, **where, **kwargs)  # what is done at once needs no bar
+        super().__init__(*args, mininterval=0.5, delay=0.5, **{**kwargs, **where})  # what is done at once needs no bar
 
     def display(self, msg=None, pos=None):
         if not _in_notebook():
             return super().display(msg, pos)
-        line = {"text/plain": str(self) if msg is None else msg}
+        line = {"text/plain": str(self)}
         if self._handle is None:
             self._handle = display(line, raw=True, display_id=True)
         else:
             self._handle.update(line, raw=True)
-
-    def close(self):
-        if self._handle is not None and not self.disable:
-            self.display()
-        super().close()
 
 
 def to_pixels(faces):
     """Turn faces (N, 3, S, S) in [-1, 1] into whole numbers 0 to 255: uint8 (N, S, S, 3), on the CPU."""
     pixels = faces.detach().float().cpu().add(1).mul(127.5).round().clamp(0, 255)
     return pixels.to(torch.uint8).permute(0, 2, 3, 1).numpy()
+
+
+def some_faces(data_dir, count, size):
+    """Read `count` pictures at random from the folders in data_dir; those that cannot be read are passed over.
+
+    Returns: float tensor (count, 3, size, size) in [0, 1]; fewer, if there are fewer.
+    """
+    paths = [path for path, _ in image_folder.ImageFolder(data_dir).samples]
+    faces = []
+    for index in torch.randperm(len(paths)).tolist():
+        if len(faces) < count and os.path.isfile(paths[index]):
+            with contextlib.suppress(ValueError):
+                faces.append(to_tensor(_program("prepare").open_picture(paths[index]).resize((size, size))))
+    if not faces:
+        raise FaceError(f"none of the {len(paths):,} pictures in {data_dir} can be read: is this a folder of pictures?")
+    return torch.stack(faces)
 
 
 def show_faces(images, title=None, columns=12, zoom=2):
@@ -342,7 +352,7 @@ def show_faces(images, title=None, columns=12, zoom=2):
     grid = make_grid(images.detach().float().cpu(), nrow=columns, padding=2, pad_value=1)
     height, width = grid.shape[1] * zoom / 100, grid.shape[2] * zoom / 100
     figure, axis = plt.subplots(figsize=(width, height + 0.3 * bool(title)), dpi=100, layout="constrained")
-    axis.imshow(grid.permute(1, 2, 0).clamp(0, 1), interpolation="nearest")
+    axis.imshow(grid.permute(1, 2, 0).clamp(0, 1).numpy(), interpolation="nearest")
     axis.axis("off")
     if title:
         axis.set_title(title, fontsize=10)
@@ -353,16 +363,18 @@ def save_gif(snapshots, path, columns=8, zoom=2):
     """Write the snapshots of training as a GIF that plays in a loop, and return it for a notebook to show.
 
     Args:
-        snapshots: list of uint8 tensors (N, 3, S, S): the same N faces, earlier to later.
+        snapshots: list of uint8 tensors (N, 3, S, S): the same N faces, earlier to later. Of more than 60 snapshots,
+            60 are taken at equal distances.
     Returns: IPython.display.Image
     """
     frames = []
-    for faces in snapshots:
-        grid = make_grid(faces, nrow=columns, padding=1, pad_value=255).permute(1, 2, 0).numpy()
+    for index in np.linspace(0, len(snapshots) - 1, min(len(snapshots), 60)).round().astype(int):
+        grid = make_grid(snapshots[index], nrow=columns, padding=1, pad_value=255).permute(1, 2, 0).numpy()
         frame = Pillow.fromarray(grid)
         frames.append(frame.resize((frame.width * zoom, frame.height * zoom), Pillow.Resampling.NEAREST))
     times = [150] * (len(frames) - 1) + [1500]  # milliseconds; the last frame stays
-    frames[0].save(path, save_all=True, append_images=frames[1:], duration=times, loop=0)
+    write_beside(path, lambda file: frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=times,
+                                                   loop=0))
     return Image(filename=path, format="gif", embed=True)
 
 
@@ -387,7 +399,7 @@ def fast_math(device):
 def epochs(default):
     """How many epochs to train: the environment variable FACE_EPOCHS, or `default` without it. Returns: int, 1 or more."""
     text = os.environ.get("FACE_EPOCHS") or str(default)
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isdecimal() or not 1 <= len(text) <= 9 or int(text) < 1:
         raise FaceError(f"FACE_EPOCHS is {text!r}: give a whole number of epochs, 1 or more, or unset it.")
     return int(text)
 
@@ -427,6 +439,10 @@ class TrainingRun:
 
     Attributes: history {"images", "d_loss", "g_loss"}: lists, the mean losses of every 50 batches;
         snapshots: list of uint8 tensors (N, 3, S, S); images: int, how many were seen; seconds: float, in all.
+
+    Raises: FaceError, with one line, if the optimizers hold other parameters than the networks', if the folder holds a
+        run with other settings or no sound checkpoint among damaged ones, if a checkpoint cannot be written, and if a
+        loss or a weight is no longer a number; then the networks have the weights of the last checkpoint again.
     """
 
     BETWEEN = 50  # batches between two looks at the losses: each look waits for the device
@@ -440,42 +456,55 @@ class TrainingRun:
         self.snapshots, self.images, self.seconds = [], 0, 0.0
         self.epoch, self.batch, self.step = 0, 0, 0
         self._pending, self._stop, self._rng_at_epoch = [], False, None
+        self._whole = []  # the checkpoints known to be whole, the newest last
+        self._figure = self._bar = self._before = None
         self._rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+        for network, optimizer in (("D", "d_optimizer"), ("G", "g_optimizer")):
+            held = {id(weight) for group in self.parts[optimizer].param_groups for weight in group["params"]}
+            if held.isdisjoint(id(weight) for weight in self.parts[network].parameters()):
+                raise FaceError(f"{optimizer} moves other weights than {network}'s, which were built anew since: run the "
+                                "cells from building the networks down to here again.")
 
     # the loops
 
     def __enter__(self):
-        if not self._resume():
-            self._snapshot()
-            self._save()
-        self._began = time.monotonic() - self.seconds
-        self._shown = time.monotonic()
-        self._before = None
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGINT, self._interrupted)
-        self._figure = self._new_figure()
-        self._bar = None
+        try:
+            if not self._resume():
+                self._snapshot()
+                self._save()
+        except BaseException:
+            self._give_signal_back()
+            raise
+        self._began = time.monotonic() - self.seconds
+        self._shown = time.monotonic()
+        if self._rank == 0 and _in_notebook():
+            line = {"text/plain": "The first picture comes in a few seconds."}
+            self._figure = display(line, raw=True, display_id=True)
         return self
 
     def __exit__(self, kind, error, trace):
         try:
             if self._bar is not None:
                 self._bar.close()
-            if kind is None or kind is _Stop:
-                self._show()
             if kind is _Stop:
                 self._save()
-                self._say(f"Interrupted after {self.images:,} images; nothing is lost. Run this cell again to go on.")
-            elif kind is None:
-                self._say(f"{self.epoch} epochs, {self.images:,} images in {self.seconds:,.0f} s: "
-                          f"{self.images / max(self.seconds, 1e-9):,.0f} images/s.")
+            if kind in (None, _Stop):
+                self._show()
+                self._say(f"{self._status()}, {self.images / max(self.seconds, 1e-9):,.0f} images/s.")
+            if kind is _Stop:
+                self._say("Interrupted; nothing is lost. Run this cell again to go on.")
         finally:
-            if self._before is not None:
-                signal.signal(signal.SIGINT, self._before)
+            self._give_signal_back()
         return kind is _Stop
 
     def _interrupted(self, *_):
         self._stop = True  # the batch in progress ends first: weights and optimizers stay of one piece
+
+    def _give_signal_back(self):
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
 
     def epochs(self):
         """Yield the number of each epoch that is still to be trained; keep a snapshot and a checkpoint after each."""
@@ -485,54 +514,51 @@ class TrainingRun:
             self.epoch, self.batch = self.epoch + 1, 0
             self._snapshot()
             self._save()
-            if self._rank == 0 and not _in_notebook():
-                print(self._status(), flush=True)
+            if not _in_notebook():
+                self._say("\n".join([self._status(), *signs_of_trouble(self.history, self.snapshots)]))
 
     def batches(self, loader):
         """Yield the loader's batches, going on in the middle of an epoch where a former run was interrupted."""
         if self._bar is None and self._rank == 0:
             self._bar = Progress(total=self.total * len(loader), initial=self.epoch * len(loader) + self.batch,
                                  desc="Training", unit=" batches")
-        now, done = _random_state(), self.batch
-        if not done:
-            self._rng_at_epoch = now
+        if self.batch == 0:
+            self._rng_at_epoch = _random_state()
+        now = _random_state()
         _set_random_state(self._rng_at_epoch)  # the same shuffle as the epoch began with
-        for number, batch in enumerate(loader):
-            if number < done:
-                continue
-            if number == done and done:
-                _set_random_state(now)
+        batches = iter(loader)
+        for _ in itertools.islice(batches, self.batch):  # what it has trained on already
+            pass
+        if self.batch:
+            _set_random_state(now)
+        for batch in batches:
             yield batch
-            self.batch, self.step, self.images = number + 1, self.step + 1, self.images + len(batch[0])
+            self.batch, self.step, self.images = self.batch + 1, self.step + 1, self.images + len(batch[0])
             self.seconds = time.monotonic() - self._began
-            if len(self._pending) >= self.BETWEEN:
+            if len(self._pending) >= self.BETWEEN or self._stop:
                 self._read_back()
+            if self._stop:
+                raise _Stop
             if self._bar is not None:
                 self._bar.update()
             if time.monotonic() - self._shown > self.REFRESH:
                 self._show()
-            if self._stop:
-                self._stop = False
-                self._read_back()
-                raise _Stop
 
     def record(self, d_loss, g_loss):
         """Take note of one batch's losses, tensors or floats; they are read at the next look, without waiting now."""
-        self._pending.append((d_loss, g_loss))
+        self._pending.append([torch.as_tensor(loss).detach() for loss in (d_loss, g_loss)])
 
     def _read_back(self):
         """Read the losses noted since the last look into the history; stop the run if one is not a number."""
         if not self._pending:
             return
-        device = self.fixed_z.device
-        losses = torch.stack([torch.as_tensor(loss, device=device).detach().float().reshape(())
-                              for pair in self._pending for loss in pair]).view(-1, 2).cpu()
-        wrong = (~losses.isfinite()).any(dim=1).nonzero()
-        if len(wrong):
-            step = self.step - len(losses) + int(wrong[0]) + 1
-            self._pending.clear()
-            self._give_up(f"a loss became {float(losses[wrong[0]].sum())} at step {step}")
+        losses = torch.stack([loss.float().reshape(()).to(self.fixed_z.device) for pair in self._pending for loss in pair])
+        losses = losses.view(-1, 2).cpu()
         self._pending.clear()
+        for back, pair in enumerate(losses.tolist()):
+            if not np.isfinite(pair).all():
+                step = self.step - len(losses) + back + 1
+                self._give_up(f"at step {step:,} the losses became {pair[0]:.3g} (D) and {pair[1]:.3g} (G)")
         d_loss, g_loss = losses.mean(dim=0).tolist()
         for key, value in (("images", self.images), ("d_loss", d_loss), ("g_loss", g_loss)):
             self.history[key].append(value)
@@ -541,59 +567,56 @@ class TrainingRun:
 
     def _give_up(self, what):
         """Put back the weights of the last checkpoint and end the run with one line."""
-        self._resume()
-        raise FaceError(f"{what}: training stopped, and the networks have the weights of epoch {self.epoch} again. "
-                        "Lower the learning rates, or look for a division or a logarithm of zero in the losses.")
+        if self._whole:
+            self._put_back(_read_checkpoint(self._whole[-1]))
+            what = f"{what}; the networks are again as they were after {self.images:,} images"
+        raise FaceError(f"training stopped: {what}. Lower the learning rates, or look for a division or a logarithm of "
+                        f"zero in the losses; then delete {self.folder}, build the networks again and start afresh.")
 
     # what it shows
 
     def _snapshot(self):
-        pixels = to_pixels(generate(self.parts["G_average"], self.fixed_z))
-        self.snapshots.append(torch.from_numpy(pixels).permute(0, 3, 1, 2))
+        self.snapshots.append(self._faces(self.fixed_z))
+
+    def _faces(self, z):
+        return torch.from_numpy(to_pixels(generate(self.parts["G_average"], z))).permute(0, 3, 1, 2).contiguous()
 
     def _status(self):
-        last = [f"{key[0].upper()} {self.history[key][-1]:.2f}" for key in ("d_loss", "g_loss") if self.history[key]]
-        now = ", ".join([f"epoch {self.epoch} of {self.total}, {self.images:,} images", *last])
-        return "\n".join([now, *signs_of_trouble(self.history, self.snapshots)])
+        losses = [f"{name} {self.history[key][-1]:.2f}" for name, key in (("D", "d_loss"), ("G", "g_loss"))
+                  if self.history[key]]
+        return ", ".join([f"epoch {self.epoch} of {max(self.total, self.epoch)}, {self.images:,} images", *losses])
 
     def _say(self, line):
         if self._rank == 0:
-            print(line)
-
-    def _new_figure(self):
-        if self._rank or not _in_notebook():
-            return None
-        return display({"text/plain": "The first picture comes in a few seconds."}, raw=True, display_id=True)
+            print(line, flush=True)
 
     def _show(self):
-        """Draw the faces of the fixed z and both curves into the one figure."""
+        """Draw the faces of the fixed z, both curves and what there is to say about them into the one figure."""
         self._shown = time.monotonic()
         if self._figure is None:
             return
-        faces = torch.from_numpy(to_pixels(generate(self.parts["G_average"], self.fixed_z[:32]))).permute(0, 3, 1, 2)
+        faces = self._faces(self.fixed_z[:32])
         figure = plt.Figure(figsize=(9, 3.4), dpi=90, layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(2, 1.3))
-        left.imshow(make_grid(faces, nrow=8, padding=1, pad_value=255).permute(1, 2, 0), interpolation="nearest")
+        grid = make_grid(faces, nrow=8, padding=1, pad_value=255).permute(1, 2, 0).numpy()
+        left.imshow(grid, interpolation="nearest")
         left.axis("off")
         right.plot(self.history["images"], self.history["d_loss"], label="discriminator")
         right.plot(self.history["images"], self.history["g_loss"], label="generator")
         right.set(xlabel="images seen", ylabel="loss")
         right.legend(fontsize=8)
-        figure.supxlabel(self._status(), fontsize=9)
+        figure.supxlabel("\n".join([self._status(), *signs_of_trouble(self.history, self.snapshots)]), fontsize=9)
         picture = io.BytesIO()
         figure.savefig(picture, format="png")
         self._figure.update(Image(picture.getvalue()))
 
     # what it keeps
 
-    def _files(self):
-        return sorted(self.folder.glob("[0-9]*.pt"), reverse=True)
-
     def _save(self):
         """Write a checkpoint beside its name, rename it into place, and keep the last two."""
         for name, part in self.parts.items():
             if isinstance(part, nn.Module) and not all(value.isfinite().all() for value in part.state_dict().values()):
-                self._give_up(f"a weight of {name} is no longer a number after step {self.step}")
+                self._give_up(f"at step {self.step:,} a weight of {name} is not a number")
         if self._rank:
             return
         state = {
@@ -602,63 +625,89 @@ class TrainingRun:
             "random": _random_state(), "random_at_epoch": self._rng_at_epoch,
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
         }
+        path = self.folder / f"{self.step:09d}.pt"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_beside(self.folder / f"{self.step:09d}.pt", lambda file: torch.save(state, file))
-        except (OSError, RuntimeError) as error:  # torch reports a failed write as a RuntimeError
-            full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
-            raise FaceError(f"no checkpoint could be written into {self.folder}: "
-                            f"{'the disk is full' if full else str(error).splitlines()[0]}. The one before it is whole, "
-                            "and so are the networks in memory: make room and run this cell again.") from None
-        for old in self._files()[2:]:
-            old.unlink(missing_ok=True)
+            write_beside(path, lambda file: torch.save(state, file))
+        except (OSError, RuntimeError) as error:  # torch reports some failed writes as a RuntimeError
+            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            before = f"{self._whole[-1]} is whole" if self._whole else "there is none before it"
+            raise FaceError(f"training stopped: the checkpoint {path} cannot be written ({reason}); {before}. Make room, "
+                            "or make the folder writable, and run this cell again.") from None
+        self._whole = [*(old for old in self._whole if old != path), path][-2:]
+        for old in self.folder.glob("[0-9]*.pt*"):  # older ones, and what a killed run left half written
+            if old not in self._whole:
+                old.unlink()
 
     def _resume(self):
         """Load the newest whole checkpoint. Returns whether there was one; refuses one with other settings."""
-        for path in self._files():
+        found = sorted(self.folder.glob("[0-9]*.pt"), reverse=True)
+        for path in found:
             try:
-                state = torch.load(path, map_location="cpu", weights_only=True)
-            except Exception as error:  # cut off, damaged or not a checkpoint
-                self._say(f"{path} cannot be read ({type(error).__name__}); taking the checkpoint before it.")
+                state = _read_checkpoint(path)
+                settings = state["settings"]
+            except Exception as error:  # cut off, damaged, or no checkpoint of ours
+                self._say(f"{path} is damaged ({type(error).__name__}) and passed over.")
                 continue
-            differing = _differences(state["settings"], self.settings)
+            differing = _differences(settings, self.settings)
             if differing:
                 raise FaceError(f"{self.folder} holds a run with other settings ({differing}): put them back to go on "
                                 "with it, or delete that folder to start afresh.")
-            for name, part in self.parts.items():
-                part.load_state_dict(state["parts"][name])
-            self.epoch, self.batch, self.step, self.images, self.seconds = state["counts"]
-            self.history, self.snapshots = state["history"], state["snapshots"]
-            self.fixed_z = state["fixed_z"].to(self.fixed_z.device)
-            self._rng_at_epoch = state["random_at_epoch"]
-            _set_random_state(state["random"])
-            self._say(f"Going on from {path}: {self._status()}.")
+            self._put_back(state)
+            self._whole = [path]
+            if self.epoch < self.total:
+                self._say(f"Going on from {path}: {self._status()}.")
+            else:
+                self._say(f"Trained already, as {path} has it. To go on, raise the number of epochs; to start afresh, "
+                          f"delete {self.folder}.")
             return True
+        if found:
+            raise FaceError(f"no checkpoint in {self.folder} can be read: delete that folder to start afresh.")
         return False
+
+    def _put_back(self, state):
+        for name, part in self.parts.items():
+            part.load_state_dict(state["parts"][name])
+        self.epoch, self.batch, self.step, self.images, self.seconds = state["counts"]
+        self.history, self.snapshots = state["history"], state["snapshots"]
+        self.fixed_z = state["fixed_z"].to(self.fixed_z.device)
+        self._rng_at_epoch = state["random_at_epoch"]
+        _set_random_state(state["random"])
+
+
+def _read_checkpoint(path):
+    """Return what a checkpoint holds, on the CPU; raises an exception of some kind if the file is damaged."""
+    with zipfile.ZipFile(path) as archive:
+        if archive.testzip() is not None:  # torch.load does not compare the checksums
+            raise zipfile.BadZipFile
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def signs_of_trouble(history, snapshots):
     """Look for the usual ways in which a GAN goes wrong.
 
     Args:
-        history: dict of lists "d_loss" and "g_loss", one entry per 50 batches; judged over the last ten.
-        snapshots: list of uint8 tensors (N, 3, S, S), faces of the same z, one per epoch; judged over the last three.
+        history: dict of lists "images", "d_loss" and "g_loss", an entry every 50 batches; judged over the last ten.
+        snapshots: list of uint8 tensors (N, 3, S, S), faces of the same z, before training and after each epoch; judged
+            after 10,000 images, the last against the one 5,000 images before it.
     Returns: list of str, one line for each sign; empty while all is well.
     """
     signs = []
     d_loss, g_loss = (history[key][-10:] for key in ("d_loss", "g_loss"))
-    if len(d_loss) == 10:
-        # 0.33 is the least that a discriminator's loss can be when real images have the label 0.9
-        if max(d_loss) < 0.1 or (max(d_loss) < 0.45 and min(g_loss) > 4):
-            signs.append("the discriminator has won: it tells all faces apart, and the generator learns little from it; "
-                         "lower its learning rate or raise its dropout")
-    if len(snapshots) > 3:  # not the first: an untrained generator's pictures are all alike
-        last = torch.stack(snapshots[-3:]).float() / 255
-        if last.diff(dim=0).abs().mean() < 0.002:
-            signs.append("the generator is stuck: the faces of the fixed z have not changed for two epochs")
-        spread = [faces.float().div(255).std(dim=0).mean().item() for faces in snapshots[1:]]
-        if spread[-1] < 0.03 or spread[-1] < 0.4 * max(spread):
-            signs.append("variety is collapsing: the faces of different z grow alike (mode collapse)")
+    # 0.33 is the least that a discriminator's loss can be when real images have the label 0.9
+    if len(d_loss) == 10 and (max(d_loss) < 0.1 or (max(d_loss) < 0.45 and min(g_loss) > 4)):
+        signs.append("the discriminator has won: it tells all faces apart, and the generator learns little from it; lower "
+                     "its learning rate or raise its dropout")
+    if not history["images"] or history["images"][-1] < 10_000:
+        return signs
+    back = math.ceil(5_000 / history["images"][-1] * (len(snapshots) - 1))  # snapshots in 5,000 images
+    faces = [snapshot.float() / 255 for snapshot in snapshots]
+    spread = [face.std(dim=0).mean().item() for face in faces]
+    if len(faces) > back and (faces[-1] - faces[-1 - back]).abs().mean() < 0.002:
+        signs.append("the generator is stuck: the faces of the fixed z no longer change; its gradient is gone, or its "
+                     "optimizer does not move it")
+    elif spread[-1] < 0.03 or spread[-1] < 0.4 * max(spread):
+        signs.append("variety is collapsing: the faces of different z grow alike (mode collapse)")
     return signs
 
 
@@ -674,7 +723,7 @@ def _settings_of(parts):
             settings[name] = str(part)
         else:
             group = part.param_groups[0]
-            settings |= {f"{name} {key}": str(group[key]) for key in ("lr", "betas") if key in group}
+            settings |= {f"{name} {key}": str(group[key]) for key in ("lr", "betas", "weight_decay") if key in group}
     return settings
 
 
@@ -684,7 +733,7 @@ def _differences(then, now):
     for key in then.keys() | now.keys():
         old, new = then.get(key, "none"), now.get(key, "none")
         if old != new:
-            lines = zip_longest(old.splitlines(), new.splitlines(), fillvalue="nothing")
+            lines = itertools.zip_longest(old.splitlines(), new.splitlines(), fillvalue="nothing")
             before, after = next((a.strip(), b.strip()) for a, b in lines if a != b)
             found.append(f"{key}: then {before}, now {after}")
     return "; ".join(sorted(found))
@@ -713,7 +762,8 @@ def write_beside(path, write):
             os.fsync(file.fileno())
         os.replace(beside, path)
     finally:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 def export_generator(G, z_size, folder):

@@ -66,6 +66,8 @@ def _check(exercise, makes, why):
                 for line in advice:
                     print(textwrap.fill(f"Advice: {line}", 118, subsequent_indent="    "))
                 return
+
+            # What follows is no fault of the check: it is the verdict on the answer.
             raise failed.with_traceback(None) from failed.__cause__
         return run
     return decorate
@@ -106,11 +108,11 @@ def _crash(what, error):
     text = [row for row in str(error).splitlines() if row.strip()] or [""]
     # A DataLoader's worker sends its whole traceback as the message: the last row is the error itself.
     text = text[-1] if "Original Traceback" in str(error) else text[0]
-    hint = next((hint for words, hint in _HINTS if words in str(error)), "")
+    hint = next((hint for words, hint in (_HINTS if mine else _HINTS + _SIGNATURE_HINTS) if words in str(error)), "")
     failed = AssertionError(_four_parts(
-        what,
+        f"{what}.",
         f"{type(error).__name__}: {textwrap.shorten(text, 170)}{line}",
-        "training makes this very call, over and over: an error here ends it at the first batch.",
+        "an error here ends the training before it has begun.",
         hint or ("the line named above." if mine else "the first line of your answer: its name and its arguments.")))
     failed.__cause__ = error.with_traceback(trace)
     return failed
@@ -132,9 +134,6 @@ _HINTS = (  # what an error says -> what usually causes it
     ("to have", "a layer's in_channels must be the out_channels of the layer before it."),
     ("same device", "make new tensors where the others are, as in torch.ones_like(D_out) or device=D_out.device."),
     ("Module.__init__", "call super().__init__() as the first line of __init__."),
-    ("required positional", "the signature: keep the arguments that the exercise gives."),
-    ("positional argument", "the signature: keep the arguments that the exercise gives, in their order."),
-    ("unexpected keyword", "the signature: keep the names of the arguments that the exercise gives."),
     ("arget size", "the labels need the shape of D's output, as torch.ones_like(D_out) has it."),
     ("equal size", "resize every picture to one square size: Resize((image_size, image_size))."),
     ("found <class 'PIL", "turn the pictures into tensors: ToTensor() after the resize."),
@@ -145,15 +144,22 @@ _HINTS = (  # what an error says -> what usually causes it
 )
 
 
+_SIGNATURE_HINTS = (  # the same for a call that did not even start
+    ("positional argument", "the signature: keep the arguments that the exercise gives, in their order."),
+    ("unexpected keyword", "the signature: keep the names of the arguments that the exercise gives."),
+)
+
+
 def _summary(value):
     """A value in a few words: tensors by shape, type and range."""
     if isinstance(value, (tuple, list)):
-        return f"a {type(value).__name__} of {len(value)}: {'; '.join(_summary(item) for item in value[:2])}"
+        return f"a {type(value).__name__} of {len(value)}: {'; '.join(map(_summary, value[:2]))}"
     if isinstance(value, np.ndarray):
         return f"a numpy array of shape {value.shape}"
     if not isinstance(value, torch.Tensor):
-        return f"{type(value).__name__} {textwrap.shorten(repr(value), 60)}"
-    words = f"shape {tuple(value.shape)}, {str(value.dtype).removeprefix('torch.')}"
+        simple = value is None or isinstance(value, (int, float, str, type))
+        return textwrap.shorten(repr(value), 60) if simple else f"an object of type {type(value).__name__}"
+    words = f"a tensor of shape {tuple(value.shape)}, {str(value.dtype).removeprefix('torch.')}"
     if value.numel():
         numbers = value.detach().double()
         words += f", values from {numbers.min():.3g} to {numbers.max():.3g}"
@@ -247,9 +253,16 @@ class _Watch(TorchFunctionMode):
         """The positions of the layers with weights among the steps."""
         return [i for i, step in enumerate(self.steps) if step[0] in ("conv2d", "conv_transpose2d", "linear")]
 
-    def names(self, start=0, stop=None):
-        """The names of the steps from start to stop."""
-        return {name for name, *_ in self.steps[start:stop]}
+    def names(self):
+        """The names of all steps."""
+        return {name for name, *_ in self.steps}
+
+    def names_of_layer(self, number):
+        """The names of the steps from a layer with weights (0: the first, -1: the last) up to the next one."""
+        ends = [*self.layers(), None]
+        if number == 0:
+            ends[0] = 0  # what comes before the first layer is counted with it
+        return {name for name, *_ in self.steps[slice(*ends[number:][:2] if number == 0 else ends[number - 1:])]}
 
     def pools(self):
         """Steps without weights that give one value for several places of a picture, as (name, in, out)."""
@@ -257,7 +270,9 @@ class _Watch(TorchFunctionMode):
         for name, tensors, _, out in self.steps:
             x = tensors[0]
             fewer = out.numel() < x.numel()
-            if len(tensors) == 1 and x.ndim >= 3 and out.shape[:2] == x.shape[:2] and fewer:
+            if name == "__getitem__" and out.stride()[-2:] == x.stride()[-2:]:
+                continue  # cut out, but no place skipped
+            if "pool" in name or len(tensors) == 1 and x.ndim >= 3 and out.shape[:2] == x.shape[:2] and fewer:
                 found.append((name, x, out))
             elif len(tensors) == 1 and x.ndim == 2 and out.shape[:1] == x.shape[:1] and out.numel() == len(x) and fewer:
                 found.append((name, x, out))
@@ -297,7 +312,7 @@ def _which_pictures(images):
     """The numbers of the pictures in a batch, told by the colour in their middle."""
     middle = images.shape[-1] // 2
     seen = images[:, :2, middle - 2:middle + 2, middle - 2:middle + 2].float().mean((2, 3))
-    colours = torch.tensor(list(itertools.product(_RED, _GREEN)), dtype=seen.dtype)
+    colours = torch.tensor(list(itertools.product(_RED, _GREEN)), dtype=seen.dtype, device=seen.device)
     return torch.cdist(seen, colours).argmin(1).tolist()
 
 
@@ -338,7 +353,7 @@ def test_get_dataloader(get_dataloader):
         again = _read(what, loader, 8)
         _judge_order(batches, again)
 
-        what = "get_dataloader(7, 24, another_dir)"
+        what = "get_dataloader(batch_size=7, image_size=24, data_dir=another_dir)"
         other = _call(f"{what} to run", get_dataloader, batch_size=7, image_size=24, data_dir=second)
         _judge_batches(what, _read(what, other, 1), 7, 24, blue=0.9)
         try:
@@ -384,7 +399,7 @@ def _judge_batches(what, batches, batch_size, image_size, blue):
     middle = image_size // 2
     centre = pixels[:, 2, middle - 2:middle + 2, middle - 2:middle + 2].mean()
     if abs(centre - blue) > 0.3:
-        _fail(f"{what} to show the pictures in the folder data_dir.", "other pictures than those in that folder.",
+        _fail(f"{what} to show the pictures in the folder data_dir.", "other pictures than those in that folder, or other colours.",
               "with another folder, such as your own photographs, the GAN would go on learning the old faces.",
               "the dataset: ImageFolder(data_dir, ...), with the argument and not a fixed path.")
     if (pixels.amin(1).amax((1, 2)) < 0.8).all():
@@ -445,7 +460,7 @@ def _judge_scaled(call, x, result, low, high):
     def like(guess):
         return torch.allclose(result, guess, atol=1e-4)
 
-    look = "the formula: x * (high - low) + low, with low, high = feature_range."
+    look = "The formula: x * (high - low) + low, with low, high = feature_range."
     if isinstance(result, torch.Tensor) and result.shape == x.shape and result.is_floating_point():
         result = result.to(x)
         if like(wanted):
@@ -460,10 +475,9 @@ def _judge_scaled(call, x, result, low, high):
             look = "x.min() and x.max(): the batch is stretched by its own limits; x has [0, 1] as its range. " + look
         elif like(x / 255 * (high - low) + low):
             look = "the division by 255: ToTensor has done that already. " + look
-    _fail(f"{call} to take 0 to {low} and 1 to {high}: x {_summary(x)} becomes {x.min() * (high - low) + low:.3g} "
-          f"to {x.max() * (high - low) + low:.3g}.",
+    _fail(f"{call} to take values from {x.min():.3g} to {x.max():.3g} to {wanted.min():.3g} to {wanted.max():.3g}.",
           f"{_summary(result)}.",
-          "real faces and G's faces must share one range, the same for every batch: else D tells them by range alone.",
+          "real faces and G's must share one range, the same for every batch, or D tells them by range alone.",
           look)
 
 
@@ -480,6 +494,8 @@ def _build(what, network, *args, **kwargs):
     if not isinstance(net, nn.Module) or not callable(net):
         _fail(f"{what} to build a torch.nn.Module.", f"{_summary(net)}.",
               "training asks it for its parameters and its mode.", "the class line: class ...(nn.Module).")
+    if not vars(net):
+        raise _NotBegun("__init__ is empty")
     if "_modules" not in vars(net):
         _fail(f"{what} to build a network.", "a module whose own set-up was never run.",
               "without it PyTorch cannot keep the layers.", "call super().__init__() as the first line of __init__.")
@@ -507,18 +523,23 @@ def _judge_learning(name, net, x):
     Returns the _Watch that looked on, and the gradient at x.
     """
     net.train().zero_grad()
+    with torch.no_grad():
+        for parameter in net.parameters():  # off special values: a gate that starts at 0 stops all gradients behind it
+            parameter.add_(0.01 * torch.randn_like(parameter))
     x = x.clone().requires_grad_()
     with _Watch() as watch:
         out = _call(f"{name} to run in training mode", net, x)
-    known = {id(parameter) for parameter in net.parameters()} | {id(x)}
-    strangers = [t for _, tensors, *_ in watch.steps for t in tensors
-                 if (isinstance(t, nn.Parameter) or t.is_leaf and t.requires_grad) and id(t) not in known]
+    known = {t.untyped_storage().data_ptr() for t in (x, *net.parameters(), *net.buffers())}  # views share a storage
+    made = {id(out) for _, tensors, _, out in watch.steps if all(out is not tensor for tensor in tensors)}
+    layers = [watch.steps[i][1][1] for i in watch.layers()]
+    used = layers + [t for _, tensors, *_ in watch.steps for t in tensors if t.is_leaf and t.requires_grad]
+    strangers = [t for t in used if id(t) not in made and t.untyped_storage().data_ptr() not in known]
     if strangers:
         _fail(f"every layer that {name} uses to be listed by its parameters().",
               f"a weight of shape {tuple(strangers[0].shape)} at work that is not among them.",
               "the optimizer is given parameters() and nothing else: this layer would stay random for ever.",
               "layers kept in a plain list, or made inside forward: use nn.ModuleList or nn.Sequential, in __init__.")
-    if not known - {id(x)}:
+    if not any(True for _ in net.parameters()):
         _fail(f"{name} to have layers with weights.", "a network without parameters.",
               "what has no weights cannot learn.", "__init__: the layers.")
     if not out.requires_grad:
@@ -587,6 +608,10 @@ def test_discriminator(Discriminator):
         _fail("a value that changes with the image.", f"the same for 13 different images: {_summary(scores)}.",
               "G learns from how D's value changes with the pixels: a constant teaches nothing.",
               "the end of forward: a softmax over one value is always 1; detach() and .data cut the image off.")
+    seen = gradient.any(0).float().mean()
+    if seen < 0.7:
+        _fail("a value that depends on the whole image.", f"{1 - seen:.0%} of the pixels have no part in it.",
+              "where D does not look, G has no reason to paint anything.", "forward: slices or crops of the image.")
     _judge_gradients("D", narrow)
     _judge_width("D", narrow, wide)
     pools = watch.pools()
@@ -694,6 +719,13 @@ def _judge_source(G, z):
 
 def _judge_range(G, z):
     """Do G's pixels fill [-1, 1], however hard it is driven, without being stuck at its ends?"""
+    pixels = _driven(G, 1000 * z)
+    low, high = pixels.min().item(), pixels.max().item()
+    if low < -1.001 or high > 1.001 or low > -0.8 or high < 0.8:
+        _fail("pixels that reach over [-1, 1] and never leave it.",
+              f"values from {low:.3g} to {high:.3g} when G is driven hard.",
+              "real images come scaled to [-1, 1]: any other range gives the fakes away before D looks at a face.",
+              "the end of forward: torch.tanh and nothing after it. (A sigmoid gives 0 to 1; without either, all is possible.)")
     G.train()
     with torch.no_grad():
         stuck = (G(z).abs() > 0.99).float().mean()
@@ -701,13 +733,6 @@ def _judge_range(G, z):
         _fail("pixels all over [-1, 1] from a fresh G.", f"{stuck:.0%} of them stuck at -1 or 1.",
               "at its ends tanh has no slope: no gradient passes, and G cannot learn.",
               "the end of forward: one tanh only, and nothing multiplied in before it.")
-    pixels = _driven(G, 1000 * z)
-    low, high = pixels.min().item(), pixels.max().item()
-    if low < -1.001 or high > 1.001 or low > -0.8 or high < 0.8:
-        _fail("pixels that reach over [-1, 1] and never leave it.",
-              f"values from {low:.3g} to {high:.3g} when G is driven hard.",
-              "real images come scaled to [-1, 1]: any other range gives the fakes away before D looks at a face.",
-              "the end of forward: torch.tanh, and nothing after it (a sigmoid gives [0, 1], no function gives any number).")
 
 
 def _driven(net, x):
@@ -770,10 +795,13 @@ def test_weights_init(weights_init_normal):
             layer.weight.uniform_(0.2, 0.6)
             if layer.bias is not None:
                 layer.bias.uniform_(0.2, 0.6)
-    before = {key: value.clone() for key, value in net.state_dict().items()}
+    before, random_before = {key: value.clone() for key, value in net.state_dict().items()}, torch.get_rng_state()
     _call("weights_init_normal to run on every layer, by net.apply(weights_init_normal)", net.apply, weights_init_normal)
     if all(torch.equal(before[key], value) for key, value in net.state_dict().items()):
-        raise _NotBegun("no weight of any layer has changed")
+        if torch.equal(random_before, torch.get_rng_state()):
+            raise _NotBegun("no weight of any layer has changed")
+        _fail("new weights in the layers.", "numbers drawn at random, but no weight of any layer has changed.",
+              "D and G would start from PyTorch's own weights.", "write into m.weight: nn.init.normal_ does, a copy does not.")
     names = {id(m): key for key, m in net.named_modules()}
     for layer in layers:
         kind = f"{type(layer).__name__}{'' if layer.bias is not None else ' without bias'}"
@@ -811,7 +839,7 @@ def _judge_norms(norms, before, names):
     for norm in norms:
         weight, bias, key = norm.weight.detach(), norm.bias.detach(), names[id(norm)]
         if (weight - 1).abs().mean() > 0.2 or bias.abs().mean() > 0.2:
-            _fail("BatchNorm left alone: its weight at 1 and its bias at 0.", f"a weight with {_summary(weight)}.",
+            _fail("BatchNorm left alone: its weight at 1 and its bias at 0.", f"as its weight {_summary(weight)}.",
                   "BatchNorm's weight is the scale of its output: around 0 it switches its layer off.",
                   "your condition: it lets BatchNorm through. It must not match every layer that has a weight.")
         drawn = drawn or not torch.equal(weight, before[f"{key}.weight"]) or bool(bias.any())
@@ -858,6 +886,14 @@ def _logistic_label(loss, device):
     return label if fits else None
 
 
+def _has_sigmoid(real_loss, fake_loss, device):
+    """Do the losses apply a sigmoid of their own: levelling off far out, but not yet at 0 or 1?"""
+    if any(_logistic_label(loss, device) is not None for loss in (real_loss, fake_loss)):
+        return True
+    real, fake = _curve(real_loss, [1, 2, 8], device), _curve(fake_loss, [0, -8, -16], device)
+    return real[0] > min(real[1:]) + 0.005 and fake[0] > fake[1] + 0.1 and abs(fake[1] - fake[2]) < 0.02
+
+
 def _loss_device(loss, D):
     """Where the loss is at work: with D, or on the GPU if its labels are there."""
     if D is not None or not torch.cuda.is_available():
@@ -884,15 +920,14 @@ def test_losses(real_loss, fake_loss, D=None):
     for name, loss in (("real_loss", real_loss), ("fake_loss", fake_loss)):
         for n in (64, 7, 3):
             _judge_loss(name, loss, torch.linspace(0.1, 0.9, n, device=device)[torch.randperm(n).to(device), None])
-        try:
-            loss(torch.full((1, 1), 0.5, device=device))
-        except Exception:
-            advice.append(f"{name} cannot take a batch of one: squeeze() makes its (1, 1) a single number without a "
-                          "batch. squeeze(1), or labels like torch.ones_like(D_out), can.")
-        small, large = (_curve(loss, [0.3], device)[0], float(loss(torch.full((512, 1), 0.3, device=device))))
-        if large > 1.5 * small > 0:
-            advice.append(f"{name} grows with the batch, as a sum does. A mean keeps the learning rate's meaning.")
     _judge_labels(real_loss, fake_loss, device)
+    try:
+        real_loss(torch.full((1, 1), 0.5, device=device)), fake_loss(torch.full((1, 1), 0.5, device=device))
+    except Exception:
+        advice.append("a batch of one image is too small for these losses: squeeze() makes its (1, 1) a number without a "
+                      "batch. squeeze(1) keeps it, and so do labels like torch.ones_like(D_out).")
+    if float(fake_loss(torch.full((512, 1), 0.3, device=device))) > 1.5 * _curve(fake_loss, [0.3], device)[0] > 0:
+        advice.append("the losses grow with the batch, as sums do. With means, a learning rate suits every batch size.")
     if D is not None:
         advice += _judge_meeting(real_loss, fake_loss, D)
     return advice
@@ -908,7 +943,7 @@ def _judge_loss(name, loss, outputs):
         sizes.append(tensor.numel())
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), _Watch() as watch:
         value = _call(f"{name}(D_out) to run on D_out of shape ({n}, 1)", loss, outputs)
     if value is None:
         raise _NotBegun(f"{name} returns None")
@@ -926,7 +961,7 @@ def _judge_loss(name, loss, outputs):
     if gradient is None or not gradient.any():
         _fail(f"{name}(D_out) to have a gradient at D_out.", "none: the loss does not depend on D_out, or is cut off from it.",
               "D and G learn from this gradient and from nothing else.", f"{name}: detach(), .data, .item(), a fixed value.")
-    if max(sizes, default=0) >= n * n:
+    if max([*sizes, *(out.numel() for *_, out in watch.steps)]) >= n * n:
         _fail(f"{n} outputs compared with {n} labels, one each.",
               f"{n} x {n} comparisons: outputs ({n}, 1) against labels ({n},) are spread into a table.",
               "every image is then compared with every other image's label, without an error and at a cost.",
@@ -939,10 +974,8 @@ def _judge_loss(name, loss, outputs):
 def _judge_labels(real_loss, fake_loss, device):
     """Does real_loss fall towards high outputs and fake_loss towards low ones, and is the fake label 0?"""
     real, fake = (_curve(loss, [0.1, 0.5, 0.9], device) for loss in (real_loss, fake_loss))
-    wants = ["high" if curve[2] < curve[1] < curve[0] else "low" if curve[0] < curve[1] < curve[2] else "neither end"
+    wants = ["high" if curve[2] < curve[1] < curve[0] else "low" if curve[0] < curve[1] < curve[2] else "middling"
              for curve in (real, fake)]
-    if wants[1] == "neither end" and fake[1] < fake[2]:
-        wants[1] = "a little above 0"
     if wants != ["high", "low"]:
         look = "which labels are used: 1 in real_loss, 0 in fake_loss."
         if wants == ["low", "high"]:
@@ -951,8 +984,8 @@ def _judge_labels(real_loss, fake_loss, device):
         elif wants[0] == wants[1]:
             look = "both use the same label: 1 belongs in real_loss, 0 in fake_loss."
         _fail("real_loss least for high outputs, fake_loss least for low ones.",
-              f"real_loss is least at {wants[0]}, fake_loss at {wants[1]} "
-              f"(at 0.1, 0.5, 0.9: real {_numbers(real)}, fake {_numbers(fake)}).",
+              f"real_loss is least for {wants[0]}, fake_loss for {wants[1]} ones. For outputs 0.1, 0.5, 0.9: "
+              f"real_loss {_numbers(real)}; fake_loss {_numbers(fake)}.",
               "D would be taught to call faces fake and fakes faces, or to tell nothing apart.", look)
     label = _logistic_label(fake_loss, device)
     if label is None:
@@ -981,14 +1014,16 @@ def _judge_meeting(real_loss, fake_loss, D):
     for name, loss in (("real_loss", real_loss), ("fake_loss", fake_loss)):
         _call(f"{name} to run on D's output of shape {tuple(scores.shape)}", loss, scores)
     if _gives_probabilities(D):
-        if any(_logistic_label(loss, device) is not None for loss in (real_loss, fake_loss)):
+        if _has_sigmoid(real_loss, fake_loss, device):
             _fail("one sigmoid between D's last layer and the loss.", "two: D ends in a sigmoid, and the loss applies its own.",
                   _TWO_SIGMOIDS, _ONE_SIGMOID)
-        below = _curve(fake_loss, [-1, 0], device)
-        if below[0] < below[1] - 0.01:
-            return ["D ends in a sigmoid, but this loss wants scores below 0 for fakes, where a sigmoid never gets. "
+        curve = _curve(fake_loss, [-1, 0, 2], device)
+        if curve[0] < curve[1] - 0.01 and math.isfinite(curve[2]):
+            return ["D ends in a sigmoid, but these losses want scores below 0 for fakes, where a sigmoid never gets. "
                     "Without the sigmoid it has its full range."]
-    elif math.isnan(sum(_curve(real_loss, [-4, 4], device))):
+        return []
+    wrong = _curve(real_loss, [-4, -2], device)
+    if math.isnan(sum(wrong)) or wrong[0] == wrong[1]:
         _fail("losses that take whatever D gives.", "D gives raw scores (logits), and the loss takes probabilities in [0, 1] only.",
               "as soon as a score leaves [0, 1], training ends with an error or in nan.",
               "use BCEWithLogitsLoss, which has the sigmoid inside, or end D in a sigmoid.")
@@ -1009,7 +1044,7 @@ def test_optimizers(d_optimizer, g_optimizer, D, G):
     if d_optimizer is g_optimizer:
         _fail("two optimizers.", "one and the same for D and G.",
               "a step of it moves both networks at once: each step for D would also spoil G.", "the line of g_optimizer.")
-    advice = []
+    advice = {}
     for name, optimizer, net_name, net, other_name, other in pairs:
         held = {id(p) for group in optimizer.param_groups for p in group["params"]}
         own = {id(p): key for key, p in net.named_parameters() if p.requires_grad}
@@ -1017,8 +1052,9 @@ def test_optimizers(d_optimizer, g_optimizer, D, G):
         _judge_parameters(name, net_name, other_name, held, own, others - set(map(id, net.parameters())),
                           {id(p) for p in net.parameters()})
         for group in optimizer.param_groups:
-            advice += _judge_rate(name, optimizer, group)
-    return list(dict.fromkeys(advice))
+            for line in _judge_rate(name, optimizer, group):
+                advice.setdefault(line, []).append(name)
+    return [f"{' and '.join(dict.fromkeys(names))}: {line}" for line, names in advice.items()]
 
 
 def _judge_parameters(name, net_name, other_name, held, own, others, every):
@@ -1045,6 +1081,9 @@ def _judge_parameters(name, net_name, other_name, held, own, others, every):
 def _judge_rate(name, optimizer, group):
     """A learning rate that can work; advice on rates and betas that are less usual."""
     rate, betas = float(group["lr"]), group.get("betas")
+    if group.get("maximize"):
+        _fail(f"{name} to make its loss smaller.", "maximize=True.", "D and G would each learn to be wrong.",
+              f"{name}: leave maximize out.")
     most = 0.02 if betas is not None else 1.0
     if not 1e-6 <= rate <= most:
         _fail(f"a learning rate for {name} that can work: 0.0002 to 0.001 for Adam.", f"lr = {rate:g}.",
@@ -1052,13 +1091,12 @@ def _judge_rate(name, optimizer, group):
               f"{name}: lr=0.0002 is where the DCGAN paper starts.")
     advice = []
     if betas is not None and not 0.0002 <= round(rate, 9) <= 0.001:
-        advice.append(f"{name} has lr = {rate:g}. Between 0.0002 and 0.001 Adam trains GANs of this size well.")
-    beta1 = None if betas is None else float(betas[0])
-    if beta1 is not None and not 0.1 <= beta1 <= 0.3:
-        reason = ("0.9, PyTorch's default, carries old gradients on for ten steps and more, while the opponent has moved on"
-                  if beta1 > 0.8 else "0.5 is the DCGAN paper's choice, and works" if abs(beta1 - 0.5) < 0.05
-                  else "the DCGAN paper takes 0.5")
-        advice.append(f"{name} has beta1 = {beta1:g}. {reason}; 0.1 to 0.3 follows the opponent faster. Measure what suits.")
+        advice.append(f"lr = {rate:g}. Between 0.0002 and 0.001 Adam trains GANs of this size well.")
+    if betas is not None and not 0.1 <= float(betas[0]) <= 0.3:
+        beta1 = float(betas[0])
+        reason = ("is PyTorch's default, and carries gradients on for ten steps and more, while the opponent moves on"
+                  if beta1 > 0.8 else "is the DCGAN paper's choice, and works" if beta1 == 0.5 else "is unusual")
+        advice.append(f"beta1 = {beta1:g} {reason}. 0.1 to 0.3 follows the opponent faster. Measure which suits.")
     return advice
 
 
@@ -1066,7 +1104,7 @@ def _judge_rate(name, optimizer, group):
 # The training steps
 # ---------------------------------------------------------------------------------------------------------------------
 
-_ROWS = torch.arange(32)
+_ROWS = torch.arange(32, device="cpu")
 _REAL = (1 - 2 * (_ROWS % 2)).double()[:, None].expand(3, 32, 32)          # stripes one pixel high: what is real
 _FAKE = (1 - 2 * (_ROWS // 2 % 2)).double()[:, None].expand(3, 32, 32)     # stripes two pixels high: what is fake
 
@@ -1076,14 +1114,14 @@ class _ProbeD(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.weight = nn.Parameter((0.3 * _REAL - 0.3 * _FAKE).to(torch.get_default_dtype()))
+        self.weight = nn.Parameter(0.003 * (_REAL - _FAKE).to(torch.get_default_dtype()))
         self.level = 0.3
         self.seen = []  # a pair for each call: the images, and the list of gradients that came back to the outputs
 
     def forward(self, images):
         if images.ndim != 4 or images.shape[1:] != (3, 32, 32):
             raise ValueError(f"D takes images of shape (batch, 3, 32, 32) and got {tuple(images.shape)}")
-        out = self.level + 0.25 * torch.tanh((images * self.weight).mean((1, 2, 3)))[:, None]
+        out = self.level + 0.25 * torch.tanh(100 * (images * self.weight).mean((1, 2, 3)))[:, None]
         gradients = []
         if out.requires_grad:
             out.register_hook(lambda gradient: gradients.append(gradient.detach()))
@@ -1117,7 +1155,7 @@ class _Game:
     def __init__(self, discriminator_step, generator_step, device):
         self.d_step, self.g_step, self.device = discriminator_step, generator_step, device
         self.D, self.G = _ProbeD().to(device), _ProbeG().to(device)
-        self.d_optimizer = torch.optim.SGD(self.D.parameters(), lr=300.0)
+        self.d_optimizer = torch.optim.SGD(self.D.parameters(), lr=0.03)
         self.g_optimizer = torch.optim.SGD(self.G.parameters(), lr=300.0)
         self.pushes = []  # for each step of d_optimizer: how strongly it pulls real and fake scores
         self.d_optimizer.register_step_pre_hook(lambda *_: self.pushes.append(self._push()))
@@ -1137,8 +1175,10 @@ class _Game:
         real = 0.5 + 0.25 * _REAL.to(noise) + 0.25 * noise
         before, scores = [p.detach().clone() for p in (*D.parameters(), *G.parameters())], self._scores(real)
         if side == "D":
+            given = real.clone()
             result = _call(f"discriminator_step(D, G, real_images, d_optimizer) to run on {n} images",
-                           self.d_step, D, G, real.clone(), self.d_optimizer)
+                           self.d_step, D, G, given, self.d_optimizer)
+            self.batch_changed = not torch.equal(given, real)
         else:
             result = _call(f"generator_step(D, G, batch_size={n}, g_optimizer) to run",
                            self.g_step, D, G, n, self.g_optimizer)
@@ -1195,6 +1235,9 @@ def test_training_steps(discriminator_step, generator_step, D=None, G=None):
             _fail(f"as many fakes as there are images, {n} here.", f"{len(latents[side][-1])}, as for the batch before.",
                   "the last batch of an epoch is smaller, and a batch size is yours to change.",
                   "the step: real_images.size(0) in D's, the argument batch_size in G's, and not a fixed number.")
+    if game.batch_changed:
+        advice.append("discriminator_step changes the batch itself. A loader that keeps its pictures in memory would give "
+                      "them scaled already the next time: x * 2 - 1 makes a new tensor, x.mul_(2) does not.")
     for side in "DG":
         advice += _judge_latents(side, latents[side], game.G.z_size)
     if D is not None and _gives_probabilities(D) and _applies_sigmoid(game):
@@ -1243,7 +1286,7 @@ def _judge_d_step(game, n, result, d_moved, g_moved, gains):
     rows = torch.cat([images.double().cpu() for images, _ in game.D.seen] or [torch.zeros(0, 3, 32, 32)])
     is_real = (rows * _REAL).mean((1, 2, 3)) > (rows * _FAKE).mean((1, 2, 3)).abs()
     real, fake = rows[is_real], rows[~is_real]
-    for kind, part in (("real images", real), ("fakes", fake)):
+    for kind, part in (("real images", real), ("images of the given G", fake)):
         if not len(part):
             _fail("D to see real images and fakes in its step.", f"no {kind} among the {len(rows)} images that D was shown.",
                   "shown one kind only, D says the same of everything, and G has nothing to learn from.",
@@ -1255,17 +1298,14 @@ def _judge_d_step(game, n, result, d_moved, g_moved, gains):
               f"real images from {low:.2f} to {high:.2f}: {slip}.",
               "G's images lie in [-1, 1]: D would tell real from fake by the range, and G would learn nothing about faces.",
               "scale(real_images), exactly once, before D sees them.")
-    low, high = fake.min().item(), fake.max().item()
-    if low < -1.3 or high > 1.3 or low > -0.3:
-        _fail("D to see G's images as G makes them, in [-1, 1].", f"fakes from {low:.2f} to {high:.2f}.",
-              "real and fake must come to D on one scale.", "scale() is for the real images only.")
+    _judge_fakes(fake)
     if g_moved:
         _fail("G unchanged by D's step.", "G's weights have moved.",
               "D's step lowers D's loss: moving G along makes its faces easier to tell, the opposite of what G is for.",
               "d_optimizer holds D's parameters only; call no step of another optimizer here.")
     if not d_moved:
-        _fail("D's weights to move.", "they are as before.", "without a step D never learns.",
-              "the order: zero_grad(), then backward(), then step(). zero_grad() after backward() wipes the gradients out.")
+        _fail("D's weights to move.", "they are as before: no step(), or none with gradients.", "D would never learn.",
+              "the order: zero_grad(), then backward(), then step(). After backward(), zero_grad() wipes the gradients out.")
     up, down = gains[0], -gains[1]
     if up < 0.02 * down or down < 0.02 * up:
         kind = "real images" if abs(up) < 0.02 * abs(down) else "fakes" if abs(down) < 0.02 * abs(up) else ""
@@ -1283,6 +1323,13 @@ def _judge_d_step(game, n, result, d_moved, g_moved, gains):
                   "zero_grad() before the second backward(), or one step() after both.")
 
 
+def _judge_fakes(fake):
+    low, high = fake.min().item(), fake.max().item()
+    if low < -1.3 or high > 1.3 or low > -0.3:
+        _fail("D to see G's images as G makes them, in [-1, 1].", f"fakes from {low:.2f} to {high:.2f}.",
+              "real and fake must come to D on one scale.", "scale() is for the real images only.")
+
+
 def _judge_g_step(game, n, result, d_moved, g_moved, gains):
     """One move of G, with n fakes: has G, and G alone, moved to what D calls real?"""
     name = "generator_step"
@@ -1290,13 +1337,13 @@ def _judge_g_step(game, n, result, d_moved, g_moved, gains):
     if not game.G.seen or not game.D.seen:
         _fail("D's judgement of new images of G.", f"{'G' if not game.G.seen else 'D'} was not called.",
               "G has no other teacher than what D says about its images.", "the step: real_loss(D(G(z))).")
+    _judge_fakes(torch.cat([images for images, _ in game.D.seen]))
     if d_moved:
         _fail("D unchanged by G's step.", "D's weights have moved.",
               "moved along with G, D learns to be fooled.", "g_optimizer holds G's parameters only; step no other here.")
     if not g_moved:
-        _fail("G's weights to move.", "they are as before.", "without a step G never gets better.",
-              "a graph that is cut between G and the loss (detach(), no_grad(), .data), a zero_grad() after backward(), "
-              "or a step() that is missing.")
+        _fail("G's weights to move.", "they are as before: no step(), or none with gradients.", "G would never get better.",
+              "a graph cut between G and the loss by detach(), no_grad() or .data; a zero_grad() after backward().")
     if gains[2] <= 0:
         _fail("G to move towards images that D scores higher, as real.", "D's score of G's images falls.",
               "G would learn to be caught.", "the label: G's loss is real_loss(D(G(z))).")
@@ -1388,9 +1435,6 @@ def _judge_together(discriminator_step, generator_step, D, G):
 # The rubric report
 # ---------------------------------------------------------------------------------------------------------------------
 
-_MET, _MISSING, _PERSON = "met", "not met", "a person decides"
-
-
 class RubricReport:
     """The rubric as a table: HTML in Jupyter, plain text elsewhere.
 
@@ -1410,7 +1454,7 @@ class RubricReport:
         return "\n".join(text)
 
     def _repr_html_(self):
-        colours = {_MET: "#2a9d57", _MISSING: "#d1495b", _PERSON: "#8a7f00"}
+        colours = {"met": "#2a9d57", "not met": "#d1495b", "a person decides": "#8a7f00"}
         cell = '<td style="text-align:left;vertical-align:top">'
         rows = "".join(
             f'<tr>{cell}{html.escape(part)}</td>{cell}{html.escape(asked)}</td>'
@@ -1423,8 +1467,8 @@ class RubricReport:
 
     def _count(self):
         verdicts = [verdict for _, _, verdict, _ in self.lines]
-        return (f"Rubric: {verdicts.count(_MET)} of {len(verdicts)} lines met, {verdicts.count(_MISSING)} not met, "
-                f"{verdicts.count(_PERSON)} for a person to decide.")
+        return (f"Rubric: {verdicts.count('met')} of {len(verdicts)} lines met, {verdicts.count('not met')} not met, "
+                f"{verdicts.count('a person decides')} for a person to decide.")
 
 
 def rubric_report(get_dataloader=None, scale=None, D=None, G=None, weights_init_normal=None, real_loss=None,
@@ -1440,38 +1484,44 @@ def rubric_report(get_dataloader=None, scale=None, D=None, G=None, weights_init_
 
     def line(part, asked, judge, *needs):
         absent = [name for name in needs if given[name] is None]
+        verdict, note = False, f"the report was given no {' and no '.join(absent)}."
         try:
-            with _no_trace(*(given[name] for name in needs)):
-                verdict, note = ((_MISSING, f"the report was given no {' and no '.join(absent)}.") if absent
-                                 else judge(*(given[name] for name in needs)))
+            if not absent:
+                with _no_trace(*(given[name] for name in needs)):
+                    verdict, note = judge(*(given[name] for name in needs))
         except Exception as error:
-            verdict, note = _MISSING, f"it could not be judged: {type(error).__name__}: {textwrap.shorten(str(error), 150)}"
-        lines.append((part, asked, verdict, note))
+            note = f"it could not be judged: {type(error).__name__}: {textwrap.shorten(str(error), 150)}"
+        lines.append((part, asked, {True: "met", False: "not met", None: "a person decides"}[verdict], note))
 
     line("Data", "square pictures from a folder, tensors in [0, 1], shuffled batches", _rubric_data, "get_dataloader")
-    line("Data", "scale takes [0, 1] to any range given", lambda f: _rubric_check(test_scale, f), "scale")
+    line("Data", "scale takes [0, 1] to any range given", functools.partial(_rubric_check, test_scale), "scale")
     line("Discriminator", "strided convolutions, no pooling", _rubric_strides, "D")
     line("Discriminator", "LeakyReLU with a slope of 0.1 to 0.2", _rubric_leaky, "D")
-    line("Discriminator", "BatchNorm, but not on the first layer", _rubric_d_norm, "D")
+    line("Discriminator", "BatchNorm, but not on the first layer", _rubric_norm, "D")
     line("Discriminator", "one kernel size throughout", _rubric_kernel, "D")
     line("Discriminator", "dropout at a low probability", _rubric_dropout, "D")
-    line("Discriminator", "one value out, read as a probability through a sigmoid", _rubric_probability, "D", "real_loss")
+    line("Discriminator", "one value out, read as a probability through a sigmoid", _rubric_value, "D", "real_loss")
     line("Generator", "deeper than the discriminator by two layers or more", _rubric_depth, "G", "D")
-    line("Generator", "transposed convolutions, kernels divisible by strides, last layer of stride 1", _rubric_transposed, "G")
+    line("Generator", "transposed convolutions, kernels divisible by strides, a last layer of stride 1", _rubric_transposed, "G")
     line("Generator", "less dropout than the discriminator", _rubric_less_dropout, "G", "D")
-    line("Generator", "BatchNorm, ReLU and tanh", _rubric_g_parts, "G")
+    line("Generator", "BatchNorm, ReLU and tanh", _rubric_parts, "G")
     line("Generator", "images of the processed data's shape", _rubric_shape, "G", "real_images")
-    line("Training", "weights drawn with mean 0, std 0.02; BatchNorm left alone",
-         lambda f: _rubric_check(test_weights_init, f), "weights_init_normal")
-    line("Training", "real and fake losses; smoothing on the real side only", _rubric_losses, "real_loss", "fake_loss", "D")
+    line("Training", "weights drawn with mean 0 and std 0.02, BatchNorm left alone",
+         functools.partial(_rubric_check, test_weights_init), "weights_init_normal")
+    line("Training", "a loss for real and one for fake, smoothing on the real side only", _rubric_losses,
+         "real_loss", "fake_loss", "D")
     line("Training", "Adam, lr 0.0002 to 0.001, beta1 0.1 to 0.3, or 0.5 with a measured reason", _rubric_optimizers,
          "d_optimizer", "g_optimizer", "D", "G")
-    line("Training", "D and G in turn, real images scaled", _rubric_steps, "discriminator_step", "generator_step", "D", "G")
+    line("Training", "D and G in turn, real images scaled", functools.partial(_rubric_check, test_training_steps),
+         "discriminator_step", "generator_step", "D", "G")
     line("Training", "a loss history of the whole training", _rubric_history, "history")
     line("Results", "the fixed z's faces kept through training", _rubric_samples, "samples")
     line("Results", "BatchNorm's running statistics, and what eval() changes, shown and explained", _rubric_statistics, "G")
     line("Results", "the faces are realistic", _rubric_faces, "real_images", "fake_images")
     return RubricReport(lines, _faces_png(real_images, fake_images))
+
+
+# Each of these judges one line: whether it is met (None: a person decides), and a note.
 
 
 def _rubric_check(check, *args):
@@ -1480,13 +1530,13 @@ def _rubric_check(check, *args):
         with contextlib.redirect_stdout(io.StringIO()) as said:
             check(*args)
     except AssertionError as error:
-        return _MISSING, " ".join(str(error).split("Why it matters")[0].split())
-    return _MET, " ".join(said.getvalue().split("Advice: ", 1)[1:]).replace("\n    ", " ").replace("\n", " ")
+        return False, " ".join(str(error).split("Why it matters")[0].split())
+    return True, " ".join(said.getvalue().removeprefix("Tests Passed").split())
 
 
 def _rubric_data(get_dataloader):
-    verdict, note = _rubric_check(test_get_dataloader, get_dataloader)
-    return (_MISSING, note) if note else (verdict, note)
+    met, note = _rubric_check(test_get_dataloader, get_dataloader)
+    return met and not note, note
 
 
 def _looked_at(net):
@@ -1498,152 +1548,127 @@ def _looked_at(net):
     return watch
 
 
-def _settings(watch, operation, name, position, default):
-    """One setting of every step whose name begins with `operation`."""
-    return [_setting(step, name, position, default) for step in watch.steps if step[0].startswith(operation)]
-
-
 def _rubric_strides(D):
     watch = _looked_at(D)
-    strides = [max(_pair(stride)) for stride in _settings(watch, "conv2d", "stride", 3, 1)]
-    if watch.pools():
-        return _MISSING, f"pooling: {watch.pools()[0][0]}."
-    return (_MET if max(strides, default=0) > 1 else _MISSING), f"strides {_listed(strides)}."
+    strides = [stride for _, stride in watch.kernels("conv2d")]
+    return max(strides, default=0) > 1 and not watch.pools(), f"strides {_listed(strides)}" + (
+        f"; pooling: {watch.pools()[0][0]}." if watch.pools() else ".")
 
 
 def _rubric_leaky(D):
-    slopes = _settings(_looked_at(D), "leaky_relu", "negative_slope", 1, 0.01)
-    return (_MET if slopes and all(0.1 <= s <= 0.2 for s in slopes) else _MISSING), f"slopes {_listed(slopes)}."
+    slopes = [_setting(step, "negative_slope", 1, 0.01) for step in _looked_at(D).steps if "leaky_relu" in step[0]]
+    return bool(slopes) and all(0.1 <= slope <= 0.2 for slope in slopes), f"slopes {_listed(slopes)}."
 
 
-def _rubric_d_norm(D):
+def _rubric_norm(D):
     watch = _looked_at(D)
-    first = "batch_norm" in watch.names(0, (watch.layers() + [None, None])[1])
-    count = sum(name == "batch_norm" for name, *_ in watch.steps)
-    return (_MET if count and not first else _MISSING), f"{count} BatchNorm layers, {'one' if first else 'none'} of them on the first layer."
+    count, first = sum(name == "batch_norm" for name, *_ in watch.steps), "batch_norm" in watch.names_of_layer(0)
+    return count > 0 and not first, f"{count} BatchNorm layers, {'one' if first else 'none'} of them on the first layer."
 
 
 def _rubric_kernel(D):
-    sizes = [tuple(step[1][1].shape[2:]) for step in _looked_at(D).steps if step[0] == "conv2d"]
-    return (_MET if len(set(sizes)) == 1 else _MISSING), f"kernels {_listed([' x '.join(map(str, size)) for size in sizes])}."
-
-
-def _dropouts(net):
-    watch = _looked_at(net)
-    return [_dropped(step[2]) for step in watch.steps if "dropout" in step[0] and _dropped(step[2])]
+    sizes = [kernel for kernel, _ in _looked_at(D).kernels("conv2d")]
+    return len(set(sizes)) == 1, f"kernels {_listed(sizes)}."
 
 
 def _rubric_dropout(D):
-    rates = _dropouts(D)
-    return (_MET if rates and max(rates) <= 0.4 else _MISSING), f"dropout {_listed(rates)}."
+    rates = _looked_at(D).dropouts()
+    return bool(rates) and max(rates) <= 0.4, f"dropout {_listed(rates)}."
 
 
-def _rubric_probability(D, real_loss):
-    device = _device_of(D)
-    images = torch.rand(5, 3, 32, 32, device=device)
+def _rubric_value(D, real_loss):
+    images = 100 * torch.randn(5, 3, 32, 32, device=_device_of(D))
     out = D(images)
     if tuple(out.shape) != (5, 1):
-        return _MISSING, f"D gives {_summary(out)} for 5 images."
+        return False, f"D gives {_summary(out)} for 5 images."
     if _gives_probabilities(D):
-        return _MET, "D ends in a sigmoid."
-    if hasattr(D, "probability") and 0 <= D.probability(100 * images).min() and D.probability(100 * images).max() <= 1:
-        return _MET, "D gives logits, and D.probability the probability."
-    if _logistic_label(real_loss, device) is not None:
-        return _MET, "D gives logits; the sigmoid is inside the loss."
-    return _MISSING, "no sigmoid in D, in D.probability or in real_loss."
+        return True, "D ends in a sigmoid."
+    if hasattr(D, "probability") and ((D.probability(images) >= 0) & (D.probability(images) <= 1)).all():
+        return True, "D gives logits, and D.probability the probability."
+    inside = _logistic_label(real_loss, _device_of(D)) is not None
+    return inside, f"D gives logits, and the sigmoid is {'inside the loss' if inside else 'nowhere'}."
 
 
 def _rubric_depth(G, D):
     deep, shallow = len(_looked_at(G).layers()), len(_looked_at(D).layers())
-    return (_MET if deep >= shallow + 2 else _MISSING), f"G has {deep} layers with weights, D has {shallow}."
+    return deep >= shallow + 2, f"G has {deep} layers with weights, D has {shallow}."
 
 
 def _rubric_transposed(G):
-    steps = [step for step in _looked_at(G).steps if step[0] in ("conv2d", "conv_transpose2d")]
-    sizes = [(step[1][1].shape[-1], max(_pair(_setting(step, "stride", 3, 1)))) for step in steps]
-    transposed = any(step[0] == "conv_transpose2d" for step in steps)
-    good = transposed and sizes[-1][1] == 1 and not any(kernel % stride for kernel, stride in sizes)
-    return (_MET if good else _MISSING), f"kernel/stride {_listed([f'{kernel}/{stride}' for kernel, stride in sizes])}."
+    watch = _looked_at(G)
+    sizes = watch.kernels("conv")
+    good = bool(watch.kernels("conv_transpose2d")) and sizes[-1][1] == 1 and not any(k % stride for k, stride in sizes)
+    return good, f"kernel/stride {_listed([f'{kernel}/{stride}' for kernel, stride in sizes])}."
 
 
 def _rubric_less_dropout(G, D):
-    mine, other = _dropouts(G), _dropouts(D)
-    less = not mine or max(mine) < max(other, default=0)
-    return (_MET if less else _MISSING), f"G: dropout {_listed(mine)}; D: dropout {_listed(other)}."
+    mine, other = _looked_at(G).dropouts(), _looked_at(D).dropouts()
+    return not mine or max(mine) < max(other, default=0), f"G: dropout {_listed(mine)}; D: dropout {_listed(other)}."
 
 
-def _rubric_g_parts(G):
+def _rubric_parts(G):
     names = {name.rstrip("_") for name in _looked_at(G).names()}
     absent = [label for label, name in (("BatchNorm", "batch_norm"), ("ReLU", "relu"), ("tanh", "tanh")) if name not in names]
-    return (_MISSING, f"no {' and no '.join(absent)}.") if absent else (_MET, "")
+    return not absent, f"no {' and no '.join(absent)}." if absent else ""
 
 
 def _rubric_shape(G, real_images):
     made, real = tuple(_looked_at(G).steps[-1][3].shape[1:]), tuple(real_images.shape[1:])
-    return (_MET if made == real else _MISSING), f"G makes {made}, the data has {real}."
+    return made == real, f"G makes {made}, the data has {real}."
 
 
 def _rubric_losses(real_loss, fake_loss, D):
-    verdict, note = _rubric_check(test_losses, real_loss, fake_loss, D)
-    label = _logistic_label(real_loss, _device_of(D)) if verdict == _MET else None
-    return verdict, note or ("" if label is None else f"the real label is {label:.2g}, the fake label 0.")
+    met, note = _rubric_check(test_losses, real_loss, fake_loss, D)
+    label = _logistic_label(real_loss, _device_of(D)) if met else None
+    return met, note or ("" if label is None else f"the real label is {label:.2g}, the fake label 0.")
 
 
 def _rubric_optimizers(d_optimizer, g_optimizer, D, G):
-    verdict, note = _rubric_check(test_optimizers, d_optimizer, g_optimizer, D, G)
-    if verdict == _MISSING:
-        return verdict, note
-    optimizers = (d_optimizer, g_optimizer)
-    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
-    note = "; ".join(f"{type(o).__name__}, lr {float(g['lr']):g}, betas {g.get('betas')}" for o in optimizers for g in o.param_groups)
-    beta1 = [float(group.get("betas", (0,))[0]) for group in groups]
-    if not all(isinstance(o, (torch.optim.Adam, torch.optim.AdamW)) for o in optimizers) or not all(
-            0.0002 <= round(float(group["lr"]), 9) <= 0.001 for group in groups):
-        return _MISSING, note
-    if all(0.1 <= b <= 0.3 for b in beta1):
-        return _MET, note
-    return (_PERSON, f"{note}. Is the reason for beta1 given, and measured?") if all(
-        0.1 <= b <= 0.3 or abs(b - 0.5) < 1e-6 for b in beta1) else (_MISSING, note)
-
-
-def _rubric_steps(discriminator_step, generator_step, D, G):
-    return _rubric_check(test_training_steps, discriminator_step, generator_step, D, G)
+    met, note = _rubric_check(test_optimizers, d_optimizer, g_optimizer, D, G)
+    if not met:
+        return met, note
+    found = [(type(o).__name__, float(group["lr"]), float(group.get("betas", (0,))[0]))
+             for o in (d_optimizer, g_optimizer) for group in o.param_groups]
+    note = "; ".join(f"{name}, lr {lr:g}, beta1 {beta1:g}" for name, lr, beta1 in found) + "."
+    if not all(name in ("Adam", "AdamW") and 0.0002 <= round(lr, 9) <= 0.001 for name, lr, _ in found):
+        return False, note
+    if all(0.1 <= beta1 <= 0.3 for *_, beta1 in found):
+        return True, note
+    half = all(0.1 <= beta1 <= 0.3 or beta1 == 0.5 for *_, beta1 in found)
+    return None if half else False, note + (" Is a reason for 0.5 given that was measured?" if half else "")
 
 
 def _rubric_history(history):
     lists = [list(history[key]) for key in ("images", "d_loss", "g_loss")]
     if len(set(map(len, lists))) != 1 or len(lists[0]) < 2:
-        return _MISSING, f"{_listed([len(values) for values in lists])} entries for images, d_loss and g_loss."
+        return False, f"{_listed([len(values) for values in lists])} entries for images, d_loss and g_loss."
     if not all(math.isfinite(value) for value in itertools.chain(*lists)):
-        return _MISSING, "nan or inf among the losses."
-    return _MET, f"{lists[0][-1]:,} images seen; at the end D's loss {lists[1][-1]:.2f}, G's loss {lists[2][-1]:.2f}."
+        return False, "nan or inf among the losses."
+    return True, f"{lists[0][-1]:,} images seen; at the end D's loss is {lists[1][-1]:.2f}, G's {lists[2][-1]:.2f}."
 
 
 def _rubric_samples(samples):
-    if len(samples) < 2 or torch.equal(samples[0], samples[-1]):
-        return _MISSING, f"{len(samples)} kept, {'all alike' if len(samples) > 1 else 'two are the least'}."
-    return _MET, f"kept {len(samples)} times."
+    changed = len(samples) > 1 and not torch.equal(samples[0], samples[-1])
+    return changed, f"kept {len(samples)} times{'' if changed else ', without a change'}."
 
 
 def _rubric_statistics(G):
     batches = [int(m.num_batches_tracked) for m in G.modules() if getattr(m, "num_batches_tracked", None) is not None]
     if not batches:
-        return _MISSING, "G has no BatchNorm with running statistics."
+        return False, "G has no BatchNorm with running statistics."
     z = torch.randn(64, G.z_size, device=_device_of(G))
     with torch.no_grad():
         changed = (G.eval()(z) - G.train()(z)).abs().mean()
-    return _PERSON, f"updated by {max(batches):,} batches; eval() changes G's pixels by {changed:.3f} on average. Is the reason given?"
+    return None, (f"updated by {max(batches):,} batches; eval() changes G's pixels by {changed:.3f} on average. "
+                  "Is that shown, and the reason given?")
 
 
 def _rubric_faces(real_images, fake_images):
     real, fake = real_images.detach().float().cpu() * 2 - 1, fake_images.detach().float().cpu()
-    return _PERSON, (f"compare the faces. Brightness {real.mean():.2f} real, {fake.mean():.2f} generated; contrast "
-                     f"{real.std():.2f} and {fake.std():.2f}; variety {_variety(real):.2f} and {_variety(fake):.2f} "
-                     "(mean difference of two pictures: far less than real means that faces repeat).")
-
-
-def _variety(images):
-    return float((images - images.roll(1, 0)).abs().mean())
+    variety = [float((images - images.roll(1, 0)).abs().mean()) for images in (real, fake)]
+    return None, (f"compare the faces. Brightness {real.mean():.2f} real, {fake.mean():.2f} generated; contrast "
+                  f"{real.std():.2f} and {fake.std():.2f}; variety {variety[0]:.2f} and {variety[1]:.2f} "
+                  "(mean difference of two pictures: far less than real means that faces repeat).")
 
 
 def _listed(values):

@@ -16,9 +16,10 @@ def cells(path=ROOT / "face_generation.ipynb"):
     return ["\n".join(line for line in source.splitlines() if not line.startswith("%")) for source in sources]
 
 
-def load(path=ROOT / "face_generation.ipynb"):
+def load(path=ROOT / "face_generation.ipynb", **instead):
     """Execute the notebook's imports, functions and classes, and nothing else of it.
 
+    instead: definitions that take the place of the notebook's, for its functions too: load(mirror_half=...).
     Returns: SimpleNamespace with all names that they define: Discriminator, Generator, train, ...
     """
     if str(ROOT) not in sys.path:
@@ -28,4 +29,27 @@ def load(path=ROOT / "face_generation.ipynb"):
     for source in cells(path):
         body = [node for node in ast.parse(source).body if isinstance(node, kept)]
         exec(compile(ast.Module(body, type_ignores=[]), str(path), "exec"), names)
+    names.update(instead)
+    return SimpleNamespace(**names)
+
+
+SET_UP = {
+    "image_size", "batch_size", "d_conv_dim", "g_conv_dim", "z_size", "device", "D", "G", "G_average", "learning_rate", "betas",
+    "d_optimizer", "g_optimizer",
+}
+
+
+def set_up(path=ROOT / "face_generation.ipynb", **given):
+    """Execute, besides what `load` does, the notebook's assignments to the names in SET_UP: fresh networks as it makes them.
+
+    given: values that these names keep instead: set_up(image_size=64, device=torch.device("cpu")).
+    Returns: SimpleNamespace as from `load`, with D, G, G_average, d_optimizer, g_optimizer, batch_size, ...
+    """
+    names = vars(load(path)) | given
+    for source in cells(path):
+        for node in ast.parse(source).body:
+            if isinstance(node, ast.Assign):
+                targets = {name.id for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+                if targets <= SET_UP - given.keys():
+                    exec(compile(ast.Module([node], type_ignores=[]), str(path), "exec"), names)
     return SimpleNamespace(**names)

@@ -1,0 +1,227 @@
+"""Which recipe makes the better faces? Several, trained on the same photographs by the notebook's own loop, in one table.
+
+    python benchmarks/recipes.py PHOTOGRAPHS                            every recipe, 400,000 images seen
+    python benchmarks/recipes.py PHOTOGRAPHS --images 2000000 best      only those named
+
+1,000 photographs are kept out of training; the faces are compared with them (benchmarks/quality.py). One line of the
+table a recipe, as soon as it is trained. Seconds are those of training alone, on whatever machine this runs.
+"""
+
+import argparse
+import importlib.util
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import notebook
+import torch
+import torch.nn.functional as F
+from quality import DRAWS, HELD_OUT, floor, load, measure, split, table
+from torch import nn
+from torch.utils.data import DataLoader
+
+import helper
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+# --- The recipes ------------------------------------------------------------------------------------------------------
+
+
+class LearnersDiscriminator(nn.Module):
+    """What most learners of this course hand in: three strided convolutions and a linear layer."""
+
+    def __init__(self, conv_dim):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, conv_dim, 4, 2, 1, bias=False)
+        self.conv2 = nn.Conv2d(conv_dim, 2 * conv_dim, 4, 2, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(2 * conv_dim)
+        self.conv3 = nn.Conv2d(2 * conv_dim, 4 * conv_dim, 4, 2, 1, bias=False)
+        self.norm3 = nn.BatchNorm2d(4 * conv_dim)
+        self.last = nn.Linear(4 * conv_dim * 4 * 4, 1)
+
+    def forward(self, x):
+        x = F.leaky_relu(self.conv1(x), 0.2)
+        x = F.leaky_relu(self.norm2(self.conv2(x)), 0.2)
+        x = F.leaky_relu(self.norm3(self.conv3(x)), 0.2)
+        return self.last(x.flatten(1)).float()
+
+
+class LearnersGenerator(nn.Module):
+    """What most learners of this course hand in: a linear layer and three transposed convolutions."""
+
+    def __init__(self, z_size, conv_dim):
+        super().__init__()
+        self.z_size, self.conv_dim = z_size, conv_dim
+        self.first = nn.Linear(z_size, 4 * conv_dim * 4 * 4)
+        self.up1 = nn.ConvTranspose2d(4 * conv_dim, 2 * conv_dim, 4, 2, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(2 * conv_dim)
+        self.up2 = nn.ConvTranspose2d(2 * conv_dim, conv_dim, 4, 2, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(conv_dim)
+        self.up3 = nn.ConvTranspose2d(conv_dim, 3, 4, 2, 1, bias=False)
+
+    def forward(self, z):
+        x = self.first(z).view(-1, 4 * self.conv_dim, 4, 4)
+        x = F.relu(self.norm1(self.up1(x)))
+        x = F.relu(self.norm2(self.up2(x)))
+        return torch.tanh(self.up3(x))
+
+
+def tutorial_networks(conv_dim, z_size):
+    """The networks of PyTorch's DCGAN tutorial (Inkawhich), one layer shorter each, for 32 instead of 64 pixels."""
+
+    def down(inward, outward):
+        return nn.Conv2d(inward, outward, 4, 2, 1, bias=False), nn.BatchNorm2d(outward), nn.LeakyReLU(0.2)
+
+    def up(inward, outward, *where):
+        return nn.ConvTranspose2d(inward, outward, 4, *where, bias=False), nn.BatchNorm2d(outward), nn.ReLU()
+
+    D = nn.Sequential(
+        nn.Conv2d(3, conv_dim, 4, 2, 1, bias=False), nn.LeakyReLU(0.2),
+        *down(conv_dim, 2 * conv_dim), *down(2 * conv_dim, 4 * conv_dim),
+        nn.Conv2d(4 * conv_dim, 1, 4, bias=False), nn.Flatten(),
+    )
+    G = nn.Sequential(
+        nn.Unflatten(1, (z_size, 1, 1)),
+        *up(z_size, 4 * conv_dim, 1, 0), *up(4 * conv_dim, 2 * conv_dim, 2, 1), *up(2 * conv_dim, conv_dim, 2, 1),
+        nn.ConvTranspose2d(conv_dim, 3, 4, 2, 1, bias=False), nn.Tanh(),
+    )
+    for network in (D, G):
+        for m in network.modules():
+            if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)):
+                nn.init.normal_(m.weight, 0.0, 0.02)
+            elif isinstance(m, nn.BatchNorm2d):
+                nn.init.normal_(m.weight, 1.0, 0.02)
+    G.z_size = z_size
+    return D, G
+
+
+def _plain_label(D_out):
+    return F.binary_cross_entropy_with_logits(D_out.float(), torch.ones_like(D_out, dtype=torch.float32))
+
+
+def _plain_fake(D_out):
+    return F.binary_cross_entropy_with_logits(D_out.float(), torch.zeros_like(D_out, dtype=torch.float32))
+
+
+def _unchanged(images):
+    return images
+
+
+def learners(size):
+    """32 channels, batch 128, z uniform in [-1, 1], label 1, no mirror images, the generator as it is."""
+    def uniform(count, z_size, device):
+        return torch.rand(count, z_size, device=device) * 2 - 1
+
+    names = notebook.load(real_loss=_plain_label, mirror_half=_unchanged, random_z=uniform)
+    D, G = LearnersDiscriminator(32), LearnersGenerator(100, 32)
+    D.apply(names.weights_init_normal), G.apply(names.weights_init_normal)
+    return SimpleNamespace(names=names, D=D, G=G, batch_size=128, betas=(0.5, 0.999), averaged=False)
+
+
+def tutorial(size):
+    """64 channels, batch 128, normal z of 100, label 1, no mirror images, the generator as it is."""
+    names = notebook.load(real_loss=_plain_label, fake_loss=_plain_fake, mirror_half=_unchanged)
+    D, G = tutorial_networks(64, 100)
+    return SimpleNamespace(names=names, D=D, G=G, batch_size=128, betas=(0.5, 0.999), averaged=False)
+
+
+def default(size, **instead):
+    """The notebook's own cells and numbers; `instead` replaces single definitions, for the rows that leave one out."""
+    names = notebook.load(**instead)
+    D, G = names.build_network(64, 64, 128, size)
+    return SimpleNamespace(names=names, D=D, G=G, batch_size=64, betas=(0.5, 0.999), averaged=True)
+
+
+def without_average(size):
+    """The notebook's, judged by the generator as it is after the last step."""
+    recipe = default(size)
+    recipe.averaged = False
+    return recipe
+
+
+def without_mirror(size):
+    """The notebook's, without mirror images."""
+    return default(size, mirror_half=_unchanged)
+
+
+def without_smoothing(size):
+    """The notebook's, with the label 1 for real pictures."""
+    return default(size, real_loss=_plain_label)
+
+
+def beta1_03(size):
+    """The notebook's, with a beta1 of 0.3 instead of 0.5."""
+    recipe = default(size)
+    recipe.betas = (0.3, 0.999)
+    return recipe
+
+
+def best(size):
+    """further/residual.py: its networks, losses and steps, in the notebook's loop."""
+    spec = importlib.util.spec_from_file_location("residual", ROOT / "further" / "residual.py")
+    further = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(further)
+    steps = {name: getattr(further, name) for name in ("discriminator_step", "generator_step")}
+    D, G = further.build_network(64, 64, 128, size)
+    return SimpleNamespace(names=notebook.load(**steps), D=D, G=G, batch_size=64, betas=(0.0, 0.99), averaged=True)
+
+
+RECIPES = {
+    "learners": learners, "tutorial": tutorial, "default": default, "best": best,
+    "without_average": without_average, "without_mirror": without_mirror, "without_smoothing": without_smoothing,
+    "beta1_03": beta1_03,
+}
+
+
+# --- The comparison ---------------------------------------------------------------------------------------------------
+
+
+def train(recipe, photographs, images, folder):
+    """Train a recipe on photographs, uint8 (N, 3, S, S), until about `images` were seen.
+
+    Returns: faces uint8 (DRAWS x HELD_OUT, 3, S, S), seconds of training.
+    """
+    names = recipe.names
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    D, G = recipe.D.to(device), recipe.G.to(device)
+    faces = helper.DecodedFaces(photographs, torch.zeros(len(photographs)))
+    loader = DataLoader(faces, recipe.batch_size, shuffle=True, collate_fn=lambda batch: batch)
+    G_average = names.averaged(G, recipe.batch_size)
+    optimizers = [torch.optim.Adam(network.parameters(), 2e-4, recipe.betas, fused=True) for network in (D, G)]
+    epochs = max(1, round(images / len(photographs)))
+    run = helper.TrainingRun(folder, epochs, names.random_z(8, G.z_size, device), {"images": images}, D=D, G=G,
+                             G_average=G_average, d_optimizer=optimizers[0], g_optimizer=optimizers[1])
+    names.train(D, G, G_average, loader, *optimizers, names.discriminator_step, names.generator_step, run)
+    z = names.random_z(DRAWS * HELD_OUT, G.z_size, device)
+    made = helper.to_pixels(helper.generate(G_average if recipe.averaged else G, z))
+    return torch.from_numpy(made).permute(0, 3, 1, 2).contiguous(), run
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photographs", help="folder of folders of pictures, as ImageFolder reads it")
+    parser.add_argument("recipes", nargs="*", help=f"which of {', '.join(RECIPES)} (default: all)")
+    parser.add_argument("--images", type=int, default=400_000, help="images seen by each recipe (default 400,000)")
+    parser.add_argument("--size", type=int, default=32, help="width in pixels: 32 or 64 (default 32)")
+    given = parser.parse_args()
+    unknown = set(given.recipes) - set(RECIPES)
+    if unknown:
+        parser.error(f"there is no recipe {', '.join(unknown)}; there are {', '.join(RECIPES)}")
+    try:
+        photographs, reals = split(load(given.photographs, given.size))
+    except (helper.FaceError, ValueError) as error:
+        sys.exit(f"recipes.py: {error}")
+    print(f"{given.size} x {given.size} pixels, {len(photographs):,} photographs trained on, {len(reals):,} kept out\n")
+    results = {"photographs": floor(reals, photographs)}
+    for name in given.recipes or RECIPES:
+        torch.manual_seed(0)
+        with tempfile.TemporaryDirectory() as folder:
+            faces, run = train(RECIPES[name](given.size), photographs, given.images, folder)
+        results[f"{name}, {run.images:,} images, {run.seconds:,.0f} s"] = measure(faces, reals, photographs)
+        print(table(results), flush=True)
+
+
+if __name__ == "__main__":
+    main()

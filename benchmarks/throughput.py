@@ -1,0 +1,298 @@
+"""How fast does it train? The notebook's loop beside the one that learners write and beside its own convolutions alone.
+
+    python benchmarks/throughput.py
+
+All train the notebook's networks on the same JPEG files of 64 x 64 pixels. They take turns, so that whatever else runs
+on the machine slows down all of them alike: every ratio compares two of the same round, and the table shows medians.
+Each row under the notebook's loop changes one thing in it. About eight minutes on two cores.
+"""
+
+import contextlib
+import copy
+import functools
+import io
+import itertools
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from unittest import mock
+
+import notebook
+import torch
+from data import write_pictures
+from torch import nn
+from torch.utils.data import DataLoader
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import Compose, Resize, ToTensor
+
+sys.path.append(str(notebook.ROOT))
+import helper  # noqa: E402
+
+SIZES = (32, 64)
+PICTURES = 2048
+ROUNDS = 7
+SECONDS = 1.0  # of each contestant in each round, or two batches where those take longer
+
+
+# --- The contestants: each is a function of a Clock, which it iterates over for its batches -----------------------------
+
+
+class Clock:
+    """A loader's batches, `count` of them, and how many seconds and images the last iteration over them took."""
+
+    def __init__(self, loader, device):
+        self.loader, self.device, self.count = loader, device, 2
+
+    def __len__(self):
+        return self.count
+
+    def __iter__(self):
+        batches = itertools.chain.from_iterable(itertools.repeat(self.loader))  # from the start again at its end
+        self.images, began = 0, self._now()
+        for batch in itertools.islice(batches, self.count):
+            yield batch
+            self.images += len(batch[0])
+        self.seconds = self._now() - began
+
+    def _now(self):
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+
+def learners_loop(folder, size, device):
+    """The loop that learners of this course write, with the notebook's networks: float32, every picture decoded anew."""
+    names = notebook.set_up(image_size=size, device=device)
+    D, G = (network.to(memory_format=torch.contiguous_format) for network in (names.D, names.G))
+    d_optimizer = torch.optim.Adam(D.parameters(), 2e-4, (0.5, 0.999))
+    g_optimizer = torch.optim.Adam(G.parameters(), 2e-4, (0.5, 0.999))
+    loss_of = nn.BCEWithLogitsLoss()
+
+    def loop(batches):
+        for real_images, _ in batches:
+            count = len(real_images)
+            real_images = (real_images * 2 - 1).to(device)
+            ones, zeros = torch.ones(count, 1, device=device), torch.zeros(count, 1, device=device)
+
+            d_optimizer.zero_grad()
+            fake_images = G(torch.randn(count, G.z_size, device=device))
+            d_loss = loss_of(D(real_images), 0.9 * ones) + loss_of(D(fake_images.detach()), zeros)
+            d_loss.backward()
+            d_optimizer.step()
+
+            g_optimizer.zero_grad()
+            fake_images = G(torch.randn(count, G.z_size, device=device))
+            g_loss = loss_of(D(fake_images), ones)
+            g_loss.backward()
+            g_optimizer.step()
+
+    return loop, DataLoader(pictures(folder, size), batch_size=128, shuffle=True)
+
+
+class Run(helper.TrainingRun):
+    """The notebook's bookkeeping without its pictures and files, which come once an epoch and not once a batch."""
+
+    def _snapshot(self):
+        pass
+
+    def _save(self):
+        pass
+
+
+def notebooks_loop(folder, size, device, change=None, fast_math=helper.fast_math, decoded=True, **steps):
+    """The notebook's `train`, with the networks and optimizers that its cells make.
+
+    change: called with these names before training; steps: discriminator_step or generator_step, a function that makes
+    another of the notebook's own.
+    """
+    names = notebook.set_up(image_size=size, device=device)
+    if change:
+        change(names)
+    for step, made_of in steps.items():
+        setattr(names, step, made_of(getattr(names, step)))
+
+    def loop(batches):
+        parts = {name: getattr(names, name) for name in ("D", "G", "G_average", "d_optimizer", "g_optimizer")}
+        run = Run("no such folder", 1, torch.zeros(1, names.z_size, device=device), {}, **parts)
+        with mock.patch.object(helper, "fast_math", fast_math), contextlib.redirect_stdout(io.StringIO()):
+            names.train(names.D, names.G, names.G_average, batches, names.d_optimizer, names.g_optimizer,
+                        names.discriminator_step, names.generator_step, run)
+
+    loader = DataLoader(pictures(folder, size), batch_size=names.batch_size, shuffle=True)
+    return loop, helper.decode_once(loader) if decoded else loader
+
+
+def convolutions_alone(folder, size, device):
+    """The ceiling: the convolutions and linear layers of one batch of the notebook's loop, and nothing between them."""
+    names = notebook.set_up(image_size=size, device=device)
+    with helper.fast_math(device):
+        fake_images, g_layers = layers_of(names.G, names.random_z(names.batch_size, names.z_size, device))
+        _, d_layers = layers_of(names.D, fake_images)
+
+    def passes(layers, weights, first_input):
+        """Forward and backward of each layer: the gradients of its weights, and of its input except for the first one."""
+        for number, (layer, x, gradient) in enumerate(layers):
+            wanted = list(layer.parameters()) if weights else []
+            torch.autograd.grad(layer(x), wanted + [x] if number or first_input else wanted, gradient)
+
+    def loop(batches):
+        for _ in batches:
+            passes(g_layers, weights=True, first_input=False)  # the generated images, and G's step
+            passes(d_layers, weights=True, first_input=False)  # D's step: real ones
+            passes(d_layers, weights=True, first_input=False)  # and generated ones
+            passes(d_layers, weights=False, first_input=True)  # G's step through D
+
+    return loop, [torch.empty(names.batch_size, 0)[None]]
+
+
+def layers_of(network, x):
+    """Run the network. Returns its output and [(layer with weights, input, gradient of the output)] as they passed."""
+    layers = []
+
+    def note(layer, inputs, output):
+        alone = copy.deepcopy(layer).to(output.dtype)
+        alone._forward_hooks.clear()
+        layers.append((alone, inputs[0].detach().to(output.dtype).requires_grad_(), torch.randn_like(output)))
+
+    weighted = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)]
+    hooks = [layer.register_forward_hook(note) for layer in weighted]
+    output = network(x)
+    for hook in hooks:
+        hook.remove()
+    return output.detach(), layers
+
+
+# --- What is changed in the notebook's loop ----------------------------------------------------------------------------
+
+
+def pictures(folder, size):
+    return ImageFolder(folder, Compose([Resize((size, size)), ToTensor()]))
+
+
+def float32(device):
+    return torch.autocast(device.type, enabled=False)
+
+
+def plain_adam(names):
+    for optimizer in (names.d_optimizer, names.g_optimizer):
+        optimizer.param_groups[0]["fused"] = False
+
+
+def contiguous(names):
+    names.D.to(memory_format=torch.contiguous_format)
+    names.G.to(memory_format=torch.contiguous_format)
+
+
+def compiled(names, mode=None):
+    names.D.compile(mode=mode)
+    names.G.compile(mode=mode)
+
+
+def two_passes(step):
+    return lambda D, G, batch_size, g_optimizer, fake_images: step(D, G, batch_size, g_optimizer)
+
+
+def all_gradients(step):
+    """The same step with a plain `backward()`, which computes the gradients of D's weights too."""
+    plain = torch.Tensor.backward
+
+    def generator_step(*args):
+        with mock.patch.object(torch.Tensor, "backward", lambda loss, inputs: plain(loss)):
+            return step(*args)
+
+    return generator_step
+
+
+def read_at_once(step):
+    return lambda *args: step(*args).item()
+
+
+def contestants(size, device):
+    """Return {name: function of (folder, size, device) that gives a loop and its loader}."""
+    changed = functools.partial(functools.partial, notebooks_loop)
+    found = {
+        "learner's loop": learners_loop,
+        "notebook's loop": notebooks_loop,
+        "- convolutions in float32": changed(fast_math=float32),
+        "- without channels_last": changed(change=contiguous),
+        "- pictures decoded at every use": changed(decoded=False),
+        "- fakes made twice": changed(generator_step=two_passes),
+        "- all of D's gradients in G's step": changed(generator_step=all_gradients),
+        "- Adam not fused": changed(change=plain_adam),
+        "- losses read at every batch": changed(discriminator_step=read_at_once, generator_step=read_at_once),
+        "- with torch.compile": changed(change=compiled),
+        "- with CUDA graphs": changed(change=functools.partial(compiled, mode="reduce-overhead")),
+        "ceiling: convolutions alone": convolutions_alone,
+    }
+    with helper.fast_math(device):
+        if not torch.is_autocast_enabled(device.type):
+            del found["- convolutions in float32"]  # it is the notebook's loop itself
+    if device.type == "cpu":
+        del found["- with CUDA graphs"]
+        if size > 32:
+            del found["- with torch.compile"]  # compiling takes minutes
+    return found
+
+
+# --- The race ----------------------------------------------------------------------------------------------------------
+
+
+def race(folder, size, device):
+    """Let the contestants take turns. Returns ({name: [images/s of each round]}, remarks: list of str)."""
+    running, remarks = {}, []
+    for name, make in contestants(size, device).items():
+        torch.manual_seed(0)
+        began = time.perf_counter()
+        loop, loader = make(folder, size, device)
+        clock = Clock(loader, device)
+        try:
+            loop(clock)  # the first batches choose algorithms and compile
+        except Exception as error:
+            if "with" not in name:
+                raise
+            remarks.append(f"{name[2:]}: does not run here ({type(error).__name__}: {str(error).strip().splitlines()[0]})")
+            continue
+        if "compile" in name or "graphs" in name:
+            remarks.append(f"{name[2:]}: the first batches took {time.perf_counter() - began:.0f} s")
+        loop(clock)
+        clock.count = max(2, round(clock.count * SECONDS / clock.seconds))
+        running[name] = loop, clock
+    rates = {name: [] for name in running}
+    for number in range(ROUNDS):
+        for name in sorted(running, reverse=number % 2):  # to and fro, so that no one always follows the same other
+            loop, clock = running[name]
+            loop(clock)
+            rates[name].append(clock.images / clock.seconds)
+    return {name: rates[name] for name in running}, remarks
+
+
+def table(rates):
+    """Lines of a markdown table: ratios first, each the median over the rounds of a ratio within one round."""
+    def against(name, other):
+        return statistics.median(a / b for a, b in zip(rates[name], rates[other], strict=True))
+
+    learner, own, *_, ceiling = rates
+    width = max(map(len, rates))
+    lines = [f"| {'':{width}} | x learner's | x notebook's | of the ceiling | images/s |",
+             f"|{'-' * (width + 2)}|------------:|-------------:|---------------:|---------:|"]
+    for name in rates:
+        lines.append(f"| {name:{width}} | {against(name, learner):11.2f} | {against(name, own):12.2f} | "
+                     f"{against(name, ceiling):14.0%} | {statistics.median(rates[name]):8,.0f} |")
+    return lines
+
+
+def main():
+    devices = [torch.device("cpu")] + [torch.device("cuda")] * torch.cuda.is_available()
+    with tempfile.TemporaryDirectory() as folder:
+        write_pictures(Path(folder) / "faces", PICTURES)
+        for device, size in itertools.product(devices, SIZES):
+            rates, remarks = race(folder, size, device)
+            where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+            print(f"\n{size} x {size} on {where}; medians of {ROUNDS} rounds\n")
+            print("\n".join([*table(rates), "", *remarks]), flush=True)
+
+
+if __name__ == "__main__":
+    main()

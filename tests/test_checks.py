@@ -1,0 +1,510 @@
+"""The checks judged: every answer in the tables gets its verdict, in words that help, and nothing is left behind."""
+
+import os
+import random
+import re
+import subprocess
+import sys
+import traceback
+import warnings
+from pathlib import Path
+
+import answers_data
+import answers_networks
+import answers_training
+import nbformat
+import numpy as np
+import problem_unittests as tests
+import pytest
+import torch
+from answers_networks import EarlierD, EarlierG, SigmoidD, SizedG
+from answers_training import d_step, fake_logits, g_step, real_logits
+from PIL import Image
+
+ROOT = Path(tests.__file__).parent
+TABLES = [answers_data.loaders, answers_data.scales, answers_networks.discriminators, answers_networks.generators,
+          answers_networks.initials, answers_training.losses, answers_training.optimizers, answers_training.steps]
+ANSWERS = [pytest.param(getattr(tests, table.check), answer, id=f"{table.check}: {answer.name}")
+           for table in TABLES for answer in table]
+
+
+@pytest.mark.parametrize("check, answer", ANSWERS)
+def test_verdict(check, answer, capsys):
+    if answer.verdict == "sound":
+        check(*answer.args)
+        said = capsys.readouterr().out
+        assert said.splitlines()[0] == "Tests Passed"
+        advice = " ".join(said.split()[2:])
+        assert answer.says in advice if answer.says else not advice, said
+        return
+    with pytest.raises(AssertionError) as failure:
+        check(*answer.args)
+    assert "Tests Passed" not in capsys.readouterr().out
+    text = assert_well_worded(failure.value)
+    assert answer.says in text
+    assert ("not begun" in text) == (answer.verdict == "not begun")
+
+
+def assert_well_worded(failure):
+    """Four parts in their order, 3 to 8 lines of plain text, no tensor dump, and the learner's line where it crashed.
+
+    Returns: the text in one line.
+    """
+    text = str(failure)
+    labels = re.findall(r"^(Expected|Got|Why it matters|Where to look): \S", text, flags=re.MULTILINE)
+    assert labels == ["Expected", "Got", "Why it matters", "Where to look"]
+    assert 3 <= len(text.splitlines()) <= 8, text
+    assert max(map(len, text.splitlines())) <= 120
+    assert not re.search(r"tensor\(\[|\[\[|\n\n|Traceback", text)
+    if failure.__cause__ is not None:
+        frames = [frame for frame in traceback.extract_tb(failure.__cause__.__traceback__) if "answers" in frame.filename]
+        if frames:
+            assert f"line {frames[-1].lineno}, in {frames[-1].name}" in text
+            assert " ".join(frames[-1].line.split()) in " ".join(text.split())
+    return " ".join(text.split())
+
+
+def test_only_the_verdict_is_in_the_traceback():
+    def scale(x, feature_range=(-1, 1)):
+        return x.no_such_method()
+
+    with pytest.raises(AssertionError) as failure:
+        tests.test_scale(scale)
+    own = [frame for frame in traceback.extract_tb(failure.value.__traceback__) if frame.filename == tests.__file__]
+    assert len(own) == 1  # the frame that raises
+    assert isinstance(failure.value.__cause__, AttributeError)
+    assert [frame.name for frame in traceback.extract_tb(failure.value.__cause__.__traceback__)] == ["scale"]
+
+
+def test_advice_comes_after_the_verdict(capsys):
+    tests.test_training_steps(d_step, answers_training.g_returns_graph)
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first == "Tests Passed"
+    assert rest[0].startswith("Advice: ")
+
+
+# Leaving no trace
+
+
+def everything(*modules):
+    """All the state that a check could change, as plain values."""
+    state = {
+        "torch": torch.get_rng_state().tolist(), "numpy": str(np.random.get_state()), "python": random.getstate(),
+        "dtype": torch.get_default_dtype(), "device": torch.get_default_device(), "grad": torch.is_grad_enabled(),
+        "threads": torch.get_num_threads(), "filters": list(warnings.filters), "environment": dict(os.environ),
+        "files": sorted(str(path) for path in Path.cwd().rglob("*")),
+    }
+    for number, module in enumerate(modules):
+        state[number] = [(key, value.tolist()) for key, value in module.state_dict().items()]
+        state[number, "grad"] = [None if p.grad is None else p.grad.tolist() for p in module.parameters()]
+        state[number, "flags"] = [p.requires_grad for p in module.parameters()] + [m.training for m in module.modules()]
+    return state
+
+
+def rude(function):
+    """The same answer, which besides changes every global setting that there is."""
+
+    def answer(*args, **kwargs):
+        torch.manual_seed(1)
+        np.random.seed(1)
+        random.seed(1)
+        result = function(*args, **kwargs)
+        torch.set_grad_enabled(False)
+        torch.set_default_dtype(torch.float64)
+        warnings.simplefilter("error")
+        return result
+
+    return answer
+
+
+@pytest.mark.parametrize("manners", [lambda function: function, rude], ids=["polite", "rude"])
+def test_no_trace(manners, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    D, G = EarlierD(8), SizedG(20, 8)
+    for network, x in ((D, torch.rand(2, 3, 32, 32)), (G, torch.rand(2, 20))):
+        network(x).sum().backward()
+    D.eval(), G.deconv1.eval(), G.fc.requires_grad_(False)
+    d_optimizer, g_optimizer = torch.optim.Adam(D.parameters(), 0.0002), torch.optim.Adam(G.parameters(), 0.0002)
+    before = everything(D, G), str(d_optimizer.state_dict()), str(g_optimizer.state_dict())
+    calls = [
+        (tests.test_get_dataloader, answers_data.plain), (tests.test_scale, answers_data.min_max_names),
+        (tests.test_discriminator, EarlierD), (tests.test_generator, SizedG),
+        (tests.test_weights_init, answers_networks.by_name), (tests.test_losses, real_logits, fake_logits, D),
+        (tests.test_training_steps, d_step, g_step, D, G),
+    ]
+    for check, function, *others in calls:
+        try:
+            check(manners(function), *others)
+        except AssertionError:
+            assert manners is rude  # seeds inside a step, no gradients: such an answer may well fail
+        assert (everything(D, G), *before[1:]) == before, check.__name__
+    tests.test_optimizers(d_optimizer, g_optimizer, D, G)
+    tests.rubric_report(D=D, G=G, d_optimizer=d_optimizer, g_optimizer=g_optimizer, discriminator_step=d_step,
+                        generator_step=g_step, real_loss=real_logits, fake_loss=fake_logits)
+    assert (everything(D, G), str(d_optimizer.state_dict()), str(g_optimizer.state_dict())) == before
+
+
+def test_the_same_answer_gets_the_same_verdict(capsys):
+    for seed in range(3):
+        torch.manual_seed(seed)
+        tests.test_discriminator(answers_networks.EarlierDropoutD)
+        tests.test_losses(answers_training.noisy(0.7, 1.2), fake_logits, EarlierD(16))
+        tests.test_training_steps(answers_training.d_mirrored, g_step)
+
+
+# The rubric report
+
+
+def solved():
+    """All that the report asks for, from small networks: some lines are met, some are not."""
+    D, G = EarlierD(16), SizedG(20, 16)
+    return {
+        "get_dataloader": answers_data.plain, "scale": answers_data.min_max_names, "D": D, "G": G,
+        "weights_init_normal": answers_networks.by_name, "real_loss": real_logits, "fake_loss": fake_logits,
+        "d_optimizer": torch.optim.Adam(D.parameters(), 0.0002, (0.3, 0.999)),
+        "g_optimizer": torch.optim.Adam(G.parameters(), 0.0002, (0.3, 0.999)),
+        "discriminator_step": d_step, "generator_step": g_step,
+        "history": {"images": [64, 128], "d_loss": [1.4, 1.2], "g_loss": [0.7, 0.9]},
+        "samples": [torch.zeros(4, 3, 32, 32), torch.ones(4, 3, 32, 32)],
+        "real_images": torch.rand(16, 3, 32, 32), "fake_images": torch.rand(16, 3, 32, 32) * 2 - 1,
+    }
+
+
+def verdicts(report):
+    return {asked: verdict for _, asked, verdict, _ in report.lines}
+
+
+def test_rubric_of_a_solved_notebook():
+    report = tests.rubric_report(**solved())
+    unmet = {asked for asked, verdict in verdicts(report).items() if verdict == "not met"}
+    assert {words.split(",")[0] for words in unmet} == {
+        "dropout at a low probability", "deeper than the discriminator by two layers or more", "transposed convolutions"}
+    assert list(verdicts(report).values()).count("a person decides") == 2
+    page = report._repr_html_()
+    assert page.count("<tr>") == len(report.lines) and "data:image/png;base64," in page
+    assert all(asked in str(report).replace("\n" + 18 * " ", " ") for asked in verdicts(report))
+    assert max(map(len, str(report).splitlines())) <= 120
+
+
+@pytest.mark.parametrize("absent", [*solved(), "all"])
+def test_rubric_says_what_is_missing(absent):
+    given = {name: value for name, value in solved().items() if absent not in (name, "all")}
+    report = tests.rubric_report(**given)
+    lines = [(verdict, note) for *_, verdict, note in report.lines if f"no {absent}" in note or absent == "all"]
+    assert lines
+    assert {verdict for verdict, _ in lines} == {"not met"}
+    assert report._repr_html_()
+
+
+@pytest.mark.parametrize("odd", [0, "text", [], {}, torch.zeros(3), lambda *args: None, object()], ids=str)
+def test_rubric_never_raises(odd):
+    report = tests.rubric_report(**dict.fromkeys(solved(), odd))
+    assert set(verdicts(report).values()) <= {"not met", "a person decides"}
+    assert str(report) and report._repr_html_()
+
+
+def test_rubric_escapes_what_it_shows():
+    def scale(x, feature_range=(-1, 1)):
+        raise ValueError("<script>")
+
+    assert "<script>" not in tests.rubric_report(scale=scale)._repr_html_()
+
+
+# The notebook: its own solutions pass, each fault planted in them is caught
+
+
+def code_cells(path=ROOT / "face_generation.ipynb"):
+    """The sources of the notebook's code cells, without lines for Jupyter alone."""
+    cells = (cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
+    return ["\n".join(line for line in source.splitlines() if not line.startswith("%")) for source in cells]
+
+
+@pytest.fixture(scope="module")
+def notebook():
+    import notebook  # benchmarks/notebook.py
+
+    return vars(notebook.load())
+
+
+NOTEBOOK_CHECKS = {
+    "def get_dataloader": lambda names: tests.test_get_dataloader(names["get_dataloader"]),
+    "def scale": lambda names: tests.test_scale(names["scale"]),
+    "class Discriminator": lambda names: tests.test_discriminator(names["Discriminator"]),
+    "class Generator": lambda names: tests.test_generator(names["Generator"], names["Discriminator"]),
+    "def weights_init_normal": lambda names: tests.test_weights_init(names["weights_init_normal"]),
+    "def real_loss": lambda names: tests.test_losses(names["real_loss"], names["fake_loss"], names["D"]),
+    "d_optimizer = ": lambda names: tests.test_optimizers(names["d_optimizer"], names["g_optimizer"], names["D"], names["G"]),
+    "def discriminator_step": lambda names: tests.test_training_steps(
+        names["discriminator_step"], names["generator_step"], names["D"], names["G"]),
+}
+
+RESIZE, TO_TENSOR = "transforms.Resize((image_size, image_size))", "transforms.ToTensor()"
+SCALED, LAST_OF_D, LAYERS_OF_D = "low + x * (high - low)", "nn.Conv2d(channels, 1, 4)", "self.layers(x).flatten(1)"
+FROM_Z, DRAWN, KINDS = "z[:, :, None, None]", "nn.init.normal_(m.weight, mean=0.0, std=0.02)", "(nn.Conv2d, nn.ConvTranspose2d, nn.Linear)"
+REAL, FAKE = "torch.full_like(D_out, 0.9)", "torch.zeros_like(D_out)"
+D_LOSS, G_LOSS = "real_loss(D(scale(real_images))) + fake_loss(D(fake_images.detach()))", "real_loss(D(fake_images))"
+D_DRAWS, G_DRAWS = "random_z(len(real_images), G.z_size, real_images.device)", "random_z(batch_size, G.z_size, next(G.parameters()).device)"
+
+FAULTS = [  # the cell, the fault, what is written in place of what
+    ("def get_dataloader", "no resize", {RESIZE: "transforms.Resize((64, 64))"}),
+    ("def get_dataloader", "fixed size", {RESIZE: "transforms.Resize((32, 32))"}),
+    ("def get_dataloader", "crop only", {RESIZE: "transforms.CenterCrop(image_size)"}),
+    ("def get_dataloader", "no shuffle", {"shuffle=True": "shuffle=False"}),
+    ("def get_dataloader", "fixed batch size", {"batch_size=batch_size": "batch_size=64"}),
+    ("def get_dataloader", "data_dir ignored", {"ImageFolder(data_dir": 'ImageFolder("no_such_folder/"'}),
+    ("def get_dataloader", "grey", {TO_TENSOR: f"transforms.Grayscale(), {TO_TENSOR}"}),
+    ("def get_dataloader", "already scaled", {TO_TENSOR: f"{TO_TENSOR}, transforms.Normalize((0.5,) * 3, (0.5,) * 3)"}),
+    ("def get_dataloader", "bytes", {TO_TENSOR: "transforms.PILToTensor()"}),
+    ("def get_dataloader", "a dataset", {"return ": "return faces or "}),
+    ("def get_dataloader", "nothing returned", {"return ": ""}),
+    ("def scale", "identity", {SCALED: "x"}),
+    ("def scale", "range ignored", {SCALED: "x * 2 - 1"}),
+    ("def scale", "wrong order", {SCALED: "high - x * (high - low)"}),
+    ("def scale", "own limits", {SCALED: "low + (x - x.min()) / (x.max() - x.min()) * (high - low)"}),
+    ("def scale", "0 to 255", {SCALED: "low + x / 255 * (high - low)"}),
+    ("def scale", "in place", {SCALED: "x.mul_(high - low).add_(low)"}),
+    ("class Discriminator", "two values", {LAST_OF_D: "nn.Conv2d(channels, 2, 4)"}),
+    ("class Discriminator", "a map of values", {".flatten(1)": ""}),
+    ("class Discriminator", "softmax", {LAST_OF_D: f"{LAST_OF_D}, nn.Softmax(1)"}),
+    ("class Discriminator", "average pooling", {LAST_OF_D: "nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, 1, 1)"}),
+    ("class Discriminator", "max pooling", {LAST_OF_D: "nn.MaxPool2d(2), nn.Conv2d(channels, 1, 2)"}),
+    ("class Discriminator", "conv_dim ignored", {"self.layers =": "conv_dim = 16; self.layers =",
+                                                 "super().__init__()": "super().__init__(); conv_dim = 16"}),
+    ("class Discriminator", "detached", {LAYERS_OF_D: f"{LAYERS_OF_D}.detach()"}),
+    ("class Discriminator", "constant", {LAYERS_OF_D: f"0 * {LAYERS_OF_D}"}),
+    ("class Discriminator", "neighbours", {LAYERS_OF_D: "(self.layers(x) - self.layers(x).mean()).flatten(1)"}),
+    ("class Discriminator", "fixed batch size", {LAYERS_OF_D: "self.layers(x).view(64, 1)"}),
+    ("class Discriminator", "layers in a list", {"nn.Sequential(*layers)": "[nn.Sequential(*layers)]", "self.layers(x)": "self.layers[0](x)"}),
+    ("class Generator", "no tanh", {", nn.Tanh()": ""}),
+    ("class Generator", "sigmoid", {"nn.Tanh()": "nn.Sigmoid()"}),
+    ("class Generator", "saturated", {f"self.layers({FROM_Z})": f"torch.tanh(1e5 * self.layers({FROM_Z}))"}),
+    ("class Generator", "grey", {"nn.Conv2d(channels, 3,": "nn.Conv2d(channels, 1,"}),
+    ("class Generator", "half the size", {"while size < image_size": "while size < image_size // 2"}),
+    ("class Generator", "z ignored", {FROM_Z: f"torch.ones_like({FROM_Z})"}),
+    ("class Generator", "z redrawn", {FROM_Z: f"torch.randn_like({FROM_Z})"}),
+    ("class Generator", "fixed batch size", {FROM_Z: "z.view(64, -1, 1, 1)"}),
+    ("class Generator", "conv_dim ignored", {"super().__init__()": "super().__init__(); conv_dim = 16"}),
+    ("def weights_init_normal", "std", {"std=0.02": "std=0.2"}),
+    ("def weights_init_normal", "mean", {"mean=0.0": "mean=0.02"}),
+    ("def weights_init_normal", "uniform", {DRAWN: "nn.init.uniform_(m.weight, -0.0346, 0.0346)"}),
+    ("def weights_init_normal", "transposed layers forgotten", {KINDS: "(nn.Conv2d, nn.Linear)"}),
+    ("def weights_init_normal", "linear layers forgotten", {KINDS: "(nn.Conv2d, nn.ConvTranspose2d)"}),
+    ("def weights_init_normal", "BatchNorm too", {KINDS: "(nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm2d)"}),
+    ("def weights_init_normal", "biases are noise", {"nn.init.zeros_(m.bias)": "nn.init.normal_(m.bias, 0, 0.02)"}),
+    ("def weights_init_normal", "a bias everywhere", {"if m.bias is not None:": "if True:"}),
+    ("def weights_init_normal", "nothing written", {DRAWN: "torch.randn_like(m.weight)", "nn.init.zeros_(m.bias)": "pass"}),
+    ("def real_loss", "swapped", {REAL: FAKE, FAKE: REAL}),
+    ("def real_loss", "label 1 twice", {FAKE: REAL}),
+    ("def real_loss", "label 0 twice", {REAL: FAKE}),
+    ("def real_loss", "sign", {"return ": "return -"}),
+    ("def real_loss", "smoothed fakes", {FAKE: "torch.full_like(D_out, 0.1)"}),
+    ("def real_loss", "not a scalar", {"D_out, torch": "reduction='none', input=D_out, target=torch"}),
+    ("def real_loss", "no gradient", {"logits(D_out": "logits(D_out.detach()"}),
+    ("def real_loss", "fixed batch size", {REAL: "torch.ones(64, 1)"}),
+    ("def real_loss", "(N, 1) against (N,)", {f"binary_cross_entropy_with_logits(D_out, {REAL})": "mse_loss(D_out, torch.ones(len(D_out)))"}),
+    ("def real_loss", "probabilities asked of logits", {"binary_cross_entropy_with_logits": "binary_cross_entropy"}),
+    ("d_optimizer = ", "both over D", {"G.parameters()": "D.parameters()"}),
+    ("d_optimizer = ", "swapped", {"D.parameters()": "G.parameters()", "G.parameters()": "D.parameters()"}),
+    ("d_optimizer = ", "a part of D", {"D.parameters()": "list(D.parameters())[:2]"}),
+    ("d_optimizer = ", "an old D", {"D.parameters()": "Discriminator(8).parameters()"}),
+    ("d_optimizer = ", "both in one", {"D.parameters()": "[*D.parameters(), *G.parameters()]"}),
+    ("d_optimizer = ", "lr 0", {"0.0002": "0.0"}),
+    ("d_optimizer = ", "lr 1", {"0.0002": "1.0"}),
+    ("def discriminator_step", "not scaled", {"scale(real_images)": "real_images"}),
+    ("def discriminator_step", "scaled twice", {"scale(real_images)": "scale(scale(real_images))"}),
+    ("def discriminator_step", "D: zero_grad missing", {"d_optimizer.zero_grad()": "pass"}),
+    ("def discriminator_step", "D: step missing", {"d_optimizer.step()": "pass"}),
+    ("def discriminator_step", "D: out of order", {"d_optimizer.zero_grad()": "pass", "d_optimizer.step()": "d_optimizer.zero_grad(); d_optimizer.step()"}),
+    ("def discriminator_step", "only reals", {D_LOSS: "real_loss(D(scale(real_images)))"}),
+    ("def discriminator_step", "only fakes", {D_LOSS: "fake_loss(D(fake_images.detach()))"}),
+    ("def discriminator_step", "labels swapped", {D_LOSS: "fake_loss(D(scale(real_images))) + real_loss(D(fake_images.detach()))"}),
+    ("def discriminator_step", "D: fixed batch size", {D_DRAWS: "random_z(64, G.z_size, real_images.device)"}),
+    ("def discriminator_step", "D: the same z", {D_DRAWS: "torch.ones(len(real_images), G.z_size)"}),
+    ("def discriminator_step", "left in eval mode", {"d_optimizer.step()": "d_optimizer.step(); D.eval()"}),
+    ("def discriminator_step", "G: zero_grad missing", {"g_optimizer.zero_grad()": "pass"}),
+    ("def discriminator_step", "G: step missing", {"g_optimizer.step()": "pass"}),
+    ("def discriminator_step", "G: wrong label", {f"loss = {G_LOSS}": "loss = fake_loss(D(fake_images))"}),
+    ("def discriminator_step", "G: detached", {f"loss = {G_LOSS}": "loss = real_loss(D(fake_images.detach()))"}),
+    ("def discriminator_step", "G: fixed batch size", {G_DRAWS: "random_z(64, G.z_size, next(G.parameters()).device)"}),
+    ("def discriminator_step", "G: the same z", {G_DRAWS: "torch.ones(batch_size, G.z_size)"}),
+    ("def discriminator_step", "G's step moves D", {"g_optimizer.step()": "g_optimizer.step(); torch.optim.SGD(D.parameters(), 1.0).step()",
+                                                    "loss.backward(inputs=list(G.parameters()))": "loss.backward()"}),
+    ("def discriminator_step", "D's step moves G", {"d_optimizer.step()": "d_optimizer.step(); torch.optim.SGD(G.parameters(), 1.0).step()",
+                                                    "fake_images.detach()": "fake_images"}),
+]
+
+
+def planted(source, changes):
+    """The source with each change made, all at once, so that two can be swapped."""
+    for old in changes:
+        assert old in source, f"the notebook no longer says {old!r}"
+    pattern = "|".join(re.escape(old) for old in sorted(changes, key=len, reverse=True))
+    rewritten = re.sub(pattern, lambda match: changes[match.group()], source)
+    assert rewritten != source
+    return rewritten
+
+
+def run_exercise(notebook, marker, changes=None):
+    """Run an exercise's cell from the notebook, changed, and then its check."""
+    torch.manual_seed(0)
+    names = dict(notebook)
+    names["D"], names["G"] = names["build_network"](16, 16, 100)
+    names["d_optimizer"] = names["g_optimizer"] = None
+    source, = [source for source in code_cells() if marker in source and "BEGIN SOLUTION" in source]
+    exec(compile(planted(source, changes) if changes else source, "a cell", "exec"), names)
+    NOTEBOOK_CHECKS[marker](names)
+
+
+@pytest.mark.parametrize("marker", NOTEBOOK_CHECKS)
+def test_the_notebooks_own_solution_passes(notebook, marker, capsys):
+    run_exercise(notebook, marker)
+    assert capsys.readouterr().out.startswith("Tests Passed\n")
+
+
+@pytest.mark.parametrize("marker, changes", [pytest.param(marker, changes, id=f"{marker}: {fault}") for marker, fault, changes in FAULTS])
+def test_a_fault_planted_in_the_notebook_is_caught(notebook, marker, changes):
+    with pytest.raises(AssertionError) as failure:
+        run_exercise(notebook, marker, changes)
+    assert_well_worded(failure.value)
+
+
+# The student edition
+
+
+@pytest.fixture(scope="module")
+def student_edition(tmp_path_factory):
+    """The notebook without its solutions, written by the command in README.md."""
+    folder = tmp_path_factory.mktemp("student")
+    command = ["nbconvert", "face_generation.ipynb", "--to", "notebook", "--output", "student.ipynb", "--output-dir", str(folder),
+               "--Exporter.preprocessors=nbgrader.preprocessors.ClearSolutions", "--ClearSolutions.enforce_metadata=False",
+               "--ClearOutputPreprocessor.enabled=True"]
+    subprocess.run([sys.executable, "-m", "jupyter", *command], cwd=ROOT, check=True, capture_output=True)
+    return folder / "student.ipynb"
+
+
+STUB = re.compile(r"^( *)# YOUR CODE HERE\n *raise NotImplementedError\(\)$", re.MULTILINE)
+SOLUTION = re.compile(r"^ *### BEGIN SOLUTION\n(.*?)\n *### END SOLUTION$", re.MULTILINE | re.DOTALL)
+
+
+def verdicts_of(sources, monkeypatch, tmp_path, capsys):
+    """Run the cells up to the last check on a small folder of pictures. Returns: for each check "passed" or its failure."""
+    faces = tmp_path / "faces" / "all"
+    faces.mkdir(parents=True)
+    for number in range(80):
+        Image.effect_noise((64, 64), 80).save(faces / f"{number}.jpg")
+    monkeypatch.setenv("FACE_DATA", str(faces.parent))
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.chdir(tmp_path)
+    names, found = {"__name__": "student"}, []
+    last = max(i for i, source in enumerate(sources) if "tests.test_" in source)
+    for number, source in enumerate(sources[:last + 1]):
+        capsys.readouterr()
+        try:
+            exec(compile(source, f"cell {number}", "exec"), names)
+        except Exception as error:
+            if "tests.test_" in source:
+                found.append(error)
+        else:
+            if "tests.test_" in source:
+                assert capsys.readouterr().out.startswith("Tests Passed\n"), source
+                found.append("passed")
+    return found
+
+
+def test_student_edition_fails_kindly(student_edition, monkeypatch, tmp_path, capsys):
+    text = student_edition.read_text(encoding="utf-8")
+    assert "SOLUTION" not in text
+    assert not any(cell.get("outputs") for cell in nbformat.reads(text, as_version=4).cells)
+    found = verdicts_of(code_cells(student_edition), monkeypatch, tmp_path, capsys)
+    assert len(found) == 8
+    for failure in found:
+        assert isinstance(failure, AssertionError), failure
+        assert "not begun yet" in assert_well_worded(failure)
+
+
+def test_student_edition_with_the_solutions_put_back_passes(student_edition, monkeypatch, tmp_path, capsys):
+    restored = []
+    for student, teacher in zip(code_cells(student_edition), code_cells(), strict=True):
+        solutions = SOLUTION.findall(teacher)
+        assert len(solutions) == len(STUB.findall(student))
+        restored.append(STUB.sub(lambda match, rest=iter(solutions): next(rest), student))
+        assert restored[-1] == re.sub(r"^ *### (BEGIN|END) SOLUTION\n?", "", teacher, flags=re.MULTILINE).rstrip("\n")
+    assert verdicts_of(restored, monkeypatch, tmp_path, capsys) == 8 * ["passed"]
+
+
+# On a GPU
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+class TestCuda:
+    """Networks on the GPU, and answers that make their labels and z there."""
+
+    @staticmethod
+    def real_loss(D_out):
+        return torch.nn.functional.binary_cross_entropy_with_logits(D_out, torch.ones(len(D_out), 1).cuda())
+
+    @staticmethod
+    def fake_loss(D_out):
+        return torch.nn.functional.binary_cross_entropy_with_logits(D_out, torch.zeros(len(D_out), 1).cuda())
+
+    @staticmethod
+    def discriminator_step(D, G, real_images, d_optimizer):
+        d_optimizer.zero_grad()
+        fakes = G(torch.randn(len(real_images), G.z_size).cuda())
+        loss = TestCuda.real_loss(D(real_images.cuda() * 2 - 1)) + TestCuda.fake_loss(D(fakes))
+        loss.backward()
+        d_optimizer.step()
+        return loss.item()
+
+    @staticmethod
+    def generator_step(D, G, batch_size, g_optimizer):
+        g_optimizer.zero_grad()
+        loss = TestCuda.real_loss(D(G(torch.randn(batch_size, G.z_size).cuda())))
+        loss.backward()
+        g_optimizer.step()
+        return loss.item()
+
+    def test_losses(self, capsys):
+        tests.test_losses(self.real_loss, self.fake_loss)
+        tests.test_losses(self.real_loss, self.fake_loss, EarlierD(16).cuda())
+        with pytest.raises(AssertionError, match="two: D ends in a sigmoid"):
+            tests.test_losses(self.real_loss, self.fake_loss, SigmoidD(16).cuda())
+        with pytest.raises(AssertionError, match="swapped"):
+            tests.test_losses(self.fake_loss, self.real_loss)
+
+    def test_steps(self, capsys):
+        D, G = EarlierD(16).cuda(), SizedG(20, 16).cuda()
+        tests.test_training_steps(self.discriminator_step, self.generator_step)
+        tests.test_training_steps(self.discriminator_step, self.generator_step, D, G)
+        tests.test_training_steps(d_step, g_step, D, G)
+
+    def test_optimizers(self, capsys):
+        D, G = EarlierD(16).cuda(), SizedG(20, 16).cuda()
+        pair = torch.optim.Adam(D.parameters(), 0.0002, (0.2, 0.999)), torch.optim.Adam(G.parameters(), 0.0002, (0.2, 0.999))
+        tests.test_optimizers(*pair, D, G)
+        with pytest.raises(AssertionError, match="those of G"):
+            tests.test_optimizers(*pair[::-1], D, G)
+
+    def test_networks(self, capsys):
+        with torch.device("cuda"):
+            tests.test_discriminator(EarlierD)
+            tests.test_generator(EarlierG)
+            tests.test_weights_init(answers_networks.by_name)
+            tests.test_scale(answers_data.min_max_names)
+            tests.test_get_dataloader(answers_data.plain)
+
+    def test_no_trace(self, capsys):
+        D, G = EarlierD(16).cuda(), SizedG(20, 16).cuda()
+        before = torch.cuda.get_rng_state().tolist(), everything(D, G)
+        tests.test_training_steps(d_step, g_step, D, G)
+        tests.test_losses(real_logits, fake_logits, D)
+        assert (torch.cuda.get_rng_state().tolist(), everything(D, G)) == before
+
+    def test_rubric(self):
+        given = solved()
+        for net in (given["D"], given["G"]):
+            net.cuda()
+        given.update(real_images=given["real_images"].cuda(), fake_images=given["fake_images"].cuda())
+        assert verdicts(tests.rubric_report(**given)) == verdicts(tests.rubric_report(**solved()))

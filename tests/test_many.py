@@ -1,0 +1,77 @@
+"""Two processes that train together must do what one would do with batches twice as large."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("accelerate")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Run tests/many.py; return the folder it filled."""
+    folder = tmp_path_factory.mktemp("many")
+    program = [sys.executable, str(Path(__file__).with_name("many.py")), str(folder)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    with subprocess.Popen(program, env=environment, stderr=subprocess.PIPE, start_new_session=True, text=True) as process:
+        try:
+            _, log = process.communicate(timeout=180)  # a hang ends here, with the processes that were started
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 0, log
+    return folder
+
+
+def both(folder, case):
+    return [torch.load(folder / case / f"{rank}.pt") for rank in (0, 1)]
+
+
+def test_the_losses_are_those_of_one_process_with_the_doubled_batch(runs):
+    first, second = (torch.tensor(saw["losses"]) for saw in both(runs, "exact"))
+    alone = torch.tensor(torch.load(runs / "exact" / "alone.pt")["losses"])
+    assert len(alone) == 12
+    torch.testing.assert_close((first + second) / 2, alone, rtol=0, atol=1e-5)
+    assert (alone[0] - alone[-1]).abs().min() > 1e-3  # something was learned
+
+
+@pytest.mark.parametrize("case", ["exact", "real"])
+def test_both_processes_end_with_the_same_weights(runs, case):
+    first, second = both(runs, case)
+    for network in ("D", "G"):
+        for name, value in first[network].items():
+            if "running" not in name:  # BatchNorm's statistics are those of each process's own batches
+                assert torch.equal(value, second[network][name]), f"{network}.{name}"
+
+
+def test_they_share_every_epoch_out_in_a_new_order(runs):
+    first, second = (torch.tensor(saw["pictures"]).view(2, -1) for saw in both(runs, "real"))
+    epochs = torch.cat([first, second], dim=1)
+    assert all(len(epoch.unique()) == 96 for epoch in epochs)
+    assert not torch.equal(*epochs)
+    assert len(set(first[0].tolist()) & set(second[0].tolist())) == 0
+
+
+def test_each_draws_z_of_its_own(runs):
+    first, second = (torch.cat(saw["z"]) for saw in both(runs, "real"))
+    assert len(torch.cat([first, second]).unique(dim=0)) == len(first) + len(second)
+
+
+def test_only_the_first_writes_and_counts_the_images_of_both(runs):
+    names = sorted(path.name for path in (runs / "real" / "checkpoints").iterdir())
+    assert names == ["000000006.pt", "000000012.pt"]
+    state = torch.load(runs / "real" / "checkpoints" / names[-1], weights_only=True)
+    assert state["counts"][3] == 2 * 96
+    assert state["history"]["images"][-1] == 2 * 96
+    assert all(not name.startswith("module.") for part in ("D", "G") for name in state["parts"][part])
+
+
+@pytest.mark.parametrize(("case", "says"), [("raises", "the second process met its end"), ("killed", "SIGKILL")])
+def test_one_that_dies_ends_the_run_with_its_error(runs, case, says):
+    assert says in (runs / case / "error").read_text()
+    assert not list((runs / case).glob("*.pt"))

@@ -1,0 +1,62 @@
+"""The notebook as a document: its order, its cells, its committed outputs. nbval runs it; here it is only read."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOK = ROOT / "face_generation.ipynb"
+CELLS = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+CODE = [cell for cell in CELLS if cell["cell_type"] == "code"]
+CHECKS = ["get_dataloader", "scale", "discriminator", "generator", "weights_init", "losses", "optimizers", "training_steps"]
+
+
+def source(cell):
+    return "".join(cell["source"])
+
+
+def test_the_sections_come_in_the_path_s_order():
+    headings = [line for cell in CELLS if cell["cell_type"] == "markdown" for line in source(cell).splitlines()
+                if line.startswith("## ")]
+    wanted = ["data", "get_dataloader", "scale", "Discriminator", "Generator", "weights_init_normal", "networks", "device",
+              "losses", "optimizers", "step", "loop", "Training", "curves", "faces", "walk", "Numbers", "Questions", "rubric"]
+    places = [next(i for i, heading in enumerate(headings) if f"{n + 1}." in heading and name in heading)
+              for n, name in enumerate(wanted)]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_each_exercise_has_its_check_right_under_it(check):
+    at = next(i for i, cell in enumerate(CODE) if f"tests.test_{check}(" in source(cell))
+    assert "### BEGIN SOLUTION" in source(CODE[at - 1]) and "### END SOLUTION" in source(CODE[at - 1])
+    assert "# NBVAL_CHECK_OUTPUT" in source(CODE[at])
+
+
+def test_no_cell_outside_a_class_is_longer_than_25_lines():
+    long = [source(cell).splitlines()[0] for cell in CODE
+            if len(source(cell).splitlines()) > 25 and not re.search(r"^class ", source(cell), re.M)]
+    assert not long
+
+
+def test_every_code_cell_was_run_from_top_to_bottom_without_an_error():
+    assert [cell["execution_count"] for cell in CODE] == list(range(1, len(CODE) + 1))
+    assert not [output for cell in CODE for output in cell["outputs"] if output["output_type"] == "error"]
+
+
+def test_the_committed_outputs_are_of_the_drawn_faces_small_and_without_control_characters():
+    assert NOTEBOOK.stat().st_size < 5_000_000
+    text = "".join("".join(output.get("text", [])) for cell in CODE for output in cell["outputs"])
+    assert "drawn by this project" in text
+    assert not re.search(r"[\r\x1b]", text)
+    assert not re.search(r"/(home|root|work|tmp|Users)/", text)
+
+
+def test_readme_gives_two_commands_and_ci_runs_the_second():
+    commands = re.findall(r"^(python3 -m venv .*)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
+    assert len(commands) == 2
+    assert commands[1] in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert all(Path(ROOT / word).exists() for command in commands for word in shlex.split(command)
+               if word.endswith((".txt", ".ipynb")))
