@@ -625,15 +625,15 @@ class TrainingRun:
             "random": _random_state(), "random_at_epoch": self._rng_at_epoch,
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
         }
-        path = self.folder / f"{self.step:09d}.pt"
+        path, file_content = self.folder / f"{self.step:09d}.pt", io.BytesIO()
+        torch.save(state, file_content)  # into memory first: of a full disk torch would not say that it is full
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_beside(path, lambda file: torch.save(state, file))
-        except (OSError, RuntimeError) as error:  # torch reports some failed writes as a RuntimeError
-            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            write_beside(path, lambda file: file.write(file_content.getbuffer()))
+        except OSError as error:
             before = f"{self._whole[-1]} is whole" if self._whole else "there is none before it"
-            raise FaceError(f"training stopped: the checkpoint {path} cannot be written ({reason}); {before}. Make room, "
-                            "or make the folder writable, and run this cell again.") from None
+            raise FaceError(f"training stopped: the checkpoint {path} cannot be written ({error.strerror}); {before}. Make "
+                            "room, or make the folder writable, and run this cell again.") from None
         self._whole = [*(old for old in self._whole if old != path), path][-2:]
         for old in self.folder.glob("[0-9]*.pt*"):  # older ones, and what a killed run left half written
             if old not in self._whole:
@@ -683,13 +683,16 @@ def _read_checkpoint(path):
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
+JUDGED_AFTER = 10_000  # images; before that, all faces are alike and change little, whatever comes of them
+
+
 def signs_of_trouble(history, snapshots):
     """Look for the usual ways in which a GAN goes wrong.
 
     Args:
         history: dict of lists "images", "d_loss" and "g_loss", an entry every 50 batches; judged over the last ten.
         snapshots: list of uint8 tensors (N, 3, S, S), faces of the same z, before training and after each epoch; judged
-            after 10,000 images, the last against the one 5,000 images before it.
+            after JUDGED_AFTER images, the last against the one half as many images before it.
     Returns: list of str, one line for each sign; empty while all is well.
     """
     signs = []
@@ -698,12 +701,12 @@ def signs_of_trouble(history, snapshots):
     if len(d_loss) == 10 and (max(d_loss) < 0.1 or (max(d_loss) < 0.45 and min(g_loss) > 4)):
         signs.append("the discriminator has won: it tells all faces apart, and the generator learns little from it; lower "
                      "its learning rate or raise its dropout")
-    if not history["images"] or history["images"][-1] < 10_000:
+    if not history["images"] or history["images"][-1] < JUDGED_AFTER:
         return signs
-    back = math.ceil(5_000 / history["images"][-1] * (len(snapshots) - 1))  # snapshots in 5,000 images
+    back = math.ceil(JUDGED_AFTER / 2 / history["images"][-1] * (len(snapshots) - 1))  # in snapshots
     faces = [snapshot.float() / 255 for snapshot in snapshots]
     spread = [face.std(dim=0).mean().item() for face in faces]
-    if len(faces) > back and (faces[-1] - faces[-1 - back]).abs().mean() < 0.002:
+    if len(faces) > back and (faces[-1] - faces[-1 - back]).abs().mean() < 0.005:
         signs.append("the generator is stuck: the faces of the fixed z no longer change; its gradient is gone, or its "
                      "optimizer does not move it")
     elif spread[-1] < 0.03 or spread[-1] < 0.4 * max(spread):
@@ -797,8 +800,8 @@ def export_generator(G, z_size, folder):
 def _check_images(**sets):
     """Raise a ValueError that names the first of `sets` that is not float images (N, 3, S, S) in [0, 1]."""
     for name, x in sets.items():
-        if x.dim() != 4 or x.shape[1] != 3 or x.shape[2] != x.shape[3] or len(x) < 2:
-            raise ValueError(f"{name} has shape {tuple(x.shape)}: give at least two square images as (N, 3, S, S).")
+        if x.dim() != 4 or x.shape[1] != 3 or x.shape[2] != x.shape[3] or not len(x):
+            raise ValueError(f"{name} has shape {tuple(x.shape)}: give square images as (N, 3, S, S).")
         if not x.is_floating_point() or not (x.min() >= 0 and x.max() <= 1):
             raise ValueError(f"{name} must be float images in [0, 1]; scale [-1, 1] with (x + 1) / 2, uint8 with / 255.")
 
@@ -840,15 +843,15 @@ def sliced_wasserstein(a, b, patches=128, directions=128, generator=None):
     distances = {}
     for pair in zip(_laplacian_pyramid(a), _laplacian_pyramid(b), strict=True):
         n, _, size, _ = pair[0].shape
-        projection = F.normalize(torch.randn(3 * 7 * 7, directions, generator=generator), dim=0).to(a.device)
+        projection = F.normalize(torch.randn(directions, 3 * 7 * 7, generator=generator), dim=1).to(a.device)
         y, x = torch.randint(size - 6, (2, n * patches), generator=generator).to(a.device)
         image = torch.arange(n, device=a.device).repeat_interleave(patches)
         projected = []
         for level in pair:  # the same positions in both, so that a set against itself scores 0
             cut = level.unfold(2, 7, 1).unfold(3, 7, 1)[image, :, y, x]  # n * patches x 3 x 7 x 7
-            mean, std = cut.mean((0, 2, 3), keepdim=True), cut.std((0, 2, 3), keepdim=True)
-            along = ((cut - mean) / std.clamp(min=1e-6)).flatten(1) @ projection
-            projected.append(np.sort(along.T.cpu().numpy()))  # four times as fast as torch's sort on a CPU
+            std, mean = torch.std_mean(cut, (0, 2, 3), keepdim=True)
+            along = projection @ ((cut - mean) / std.clamp(min=1e-6)).flatten(1).T  # directions x n * patches
+            projected.append(np.sort(along.cpu().numpy()))  # on a CPU several times as fast as torch's sort
         distances[size] = 1000 * float(np.abs(projected[0] - projected[1]).mean())
     return {**distances, "mean": sum(distances.values()) / len(distances)}
 
@@ -864,6 +867,8 @@ def variety(images, pairs=2000, generator=None):
     from torchmetrics.functional.image import multiscale_structural_similarity_index_measure as ms_ssim
 
     _check_images(images=images)
+    if len(images) < 2:
+        raise ValueError("images holds one picture: variety is about two or more.")
     if images.shape[-1] < 32:
         raise ValueError(f"images are {images.shape[-1]} pixels wide: MS-SSIM needs 32 or more.")
     weights = torch.tensor([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])  # Wang et al. 2003
@@ -923,4 +928,6 @@ def memorised_share(faces, photographs):
     among the 99 %, or a generator could copy as much as it likes.
     """
     held_out = closeness(photographs[:: -(-len(photographs) // 1000)], photographs, skip=1)
-    return (closeness(faces, photographs) < held_out[held_out > 0.5].quantile(0.01)).float().mean().item()
+    distinct = held_out[held_out > 0.5]
+    limit = distinct.quantile(0.01) if len(distinct) else 0.5
+    return (closeness(faces, photographs) < limit).float().mean().item()

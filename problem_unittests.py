@@ -8,6 +8,7 @@ A check runs your answer on inputs of its own and judges what comes out; it neve
 AssertionError in four parts: what was expected, what came, why that matters for a GAN, where to look.
 Nothing of yours is changed: random state, weights, gradients, modes and disk are afterwards as they were before.
 """
+
 import base64
 import contextlib
 import functools
@@ -23,6 +24,7 @@ import textwrap
 import traceback
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -43,11 +45,13 @@ def _check(exercise, makes, why):
     """Decorate a check: it leaves no trace, and prints or raises what it found.
 
     exercise: the name of what the learner writes; makes: what that gives; why: what a GAN needs it for.
+    The check itself returns lines of advice.
     """
+
     def decorate(check):
         @functools.wraps(check)
         def run(*args, **kwargs):
-            __tracebackhide__ = True  # IPython and pytest leave this frame out
+            __tracebackhide__ = True  # pytest leaves this frame out
             try:
                 with _no_trace(*args, *kwargs.values()):
                     advice = check(*args, **kwargs)
@@ -69,7 +73,9 @@ def _check(exercise, makes, why):
 
             # What follows is no fault of the check: it is the verdict on the answer.
             raise failed.with_traceback(None) from failed.__cause__
+
         return run
+
     return decorate
 
 
@@ -92,7 +98,8 @@ def _call(what, function, *args, **kwargs):
     try:
         return function(*args, **kwargs)
     except NotImplementedError as error:
-        raise _NotBegun("it raises NotImplementedError" if '"forward"' not in str(error) else "no forward yet") from None
+        no_forward = '"forward"' in str(error)  # PyTorch's own, of a Module without one
+        raise _NotBegun("there is no forward" if no_forward else "it raises NotImplementedError") from None
     except Exception as error:
         failed = _crash(what, error)
     raise failed
@@ -108,17 +115,18 @@ def _crash(what, error):
     text = [row for row in str(error).splitlines() if row.strip()] or [""]
     # A DataLoader's worker sends its whole traceback as the message: the last row is the error itself.
     text = text[-1] if "Original Traceback" in str(error) else text[0]
-    hint = next((hint for words, hint in (_HINTS if mine else _HINTS + _SIGNATURE_HINTS) if words in str(error)), "")
+    hints = _HINTS if mine else _HINTS + _SIGNATURE_HINTS
+    otherwise = "the line named above." if mine else "the first line of your answer: its name and its arguments."
     failed = AssertionError(_four_parts(
         f"{what}.",
         f"{type(error).__name__}: {textwrap.shorten(text, 170)}{line}",
         "an error here ends the training before it has begun.",
-        hint or ("the line named above." if mine else "the first line of your answer: its name and its arguments.")))
+        next((hint for words, hint in hints if words in str(error)), otherwise)))
     failed.__cause__ = error.with_traceback(trace)
     return failed
 
 
-_LIBRARIES = tuple({os.path.normcase(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+_LIBRARIES = tuple(os.path.normcase(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
 def _is_library(filename):
@@ -128,8 +136,8 @@ def _is_library(filename):
 
 
 _HINTS = (  # what an error says -> what usually causes it
-    ("between 0 and 1", "this loss takes probabilities and got raw scores: end D in a sigmoid, or use BCEWithLogitsLoss."),
-    ("mat1 and mat2", "a linear layer's in_features: the number of values per image that reach it, channels * height * width."),
+    ("between 0 and 1", "the loss takes probabilities and got raw scores: end D in a sigmoid, or use BCEWithLogitsLoss."),
+    ("mat1 and mat2", "a linear layer's in_features: the values per image that reach it, channels * height * width."),
     ("invalid for input of size", "the view: keep the batch first and of any size, as in x.view(x.size(0), -1)."),
     ("to have", "a layer's in_channels must be the out_channels of the layer before it."),
     ("same device", "make new tensors where the others are, as in torch.ones_like(D_out) or device=D_out.device."),
@@ -139,11 +147,9 @@ _HINTS = (  # what an error says -> what usually causes it
     ("found <class 'PIL", "turn the pictures into tensors: ToTensor() after the resize."),
     ("No such file", "the folder that is read: it must be the argument data_dir."),
     ("more than 1 value per channel", "BatchNorm cannot train on one value per channel: keep it off layers of 1 x 1."),
-    ("does not require grad", "something cuts the graph: .item(), .data, detach() or no_grad() on the way to the loss."),
+    ("does not require grad", "what cuts the graph: .item(), .data, detach() or no_grad() on the way to the loss."),
     ("'NoneType' object has no", "not every layer has a bias: ask `if m.bias is not None` first."),
 )
-
-
 _SIGNATURE_HINTS = (  # the same for a call that did not even start
     ("positional argument", "the signature: keep the arguments that the exercise gives, in their order."),
     ("unexpected keyword", "the signature: keep the names of the arguments that the exercise gives."),
@@ -232,8 +238,27 @@ def _kept(module):
             part.training = training
 
 
+class _Step(NamedTuple):
+    """One operation that a network ran: its name, all tensors that went in, how it was called, what came out."""
+
+    name: str
+    tensors: list
+    args: tuple
+    kwargs: dict
+    out: torch.Tensor
+
+    def setting(self, name, position, default):
+        """A setting of the operation, whether it was given by name or by position; the larger one of a pair."""
+        value = self.kwargs.get(name, self.args[position] if len(self.args) > position else default)
+        return max(value) if isinstance(value, tuple) else value
+
+
+_LAYERS = {"conv2d", "conv_transpose2d", "linear"}
+_NORMS = {"batch_norm", "instance_norm", "layer_norm", "group_norm", "rms_norm"}
+
+
 class _Watch(TorchFunctionMode):
-    """Looks on while a network runs: `steps` lists its operations as (name, tensors in, settings, tensor out)."""
+    """Looks on while a network runs: `steps` lists its operations."""
 
     def __init__(self):
         super().__init__()
@@ -242,44 +267,61 @@ class _Watch(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        given = [*args, *kwargs.values()]
-        tensors = [value for value in given if isinstance(value, torch.Tensor)]
+        tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)]
         out = result[0] if isinstance(result, tuple) and result else result
         if tensors and isinstance(out, torch.Tensor):
-            self.steps.append((func.__name__, tensors, (args, kwargs), out))
+            self.steps.append(_Step(func.__name__, tensors, args, kwargs, out))
         return result
 
     def layers(self):
-        """The positions of the layers with weights among the steps."""
-        return [i for i, step in enumerate(self.steps) if step[0] in ("conv2d", "conv_transpose2d", "linear")]
+        """The steps that are layers with weights."""
+        return [step for step in self.steps if step.name in _LAYERS]
+
+    def by_layer(self):
+        """The names of all steps, as one set for each layer with weights and what follows it."""
+        parts = [set()]
+        for step in self.steps:
+            if step.name in _LAYERS and parts[-1] & _LAYERS:
+                parts.append(set())
+            parts[-1].add(step.name)
+        return parts
 
     def names(self):
-        """The names of all steps."""
-        return {name for name, *_ in self.steps}
+        """The names of all steps, of in-place ones too."""
+        return {step.name.rstrip("_") for step in self.steps}
 
-    def names_of_layer(self, number):
-        """The names of the steps from a layer with weights (0: the first, -1: the last) up to the next one."""
-        ends = [*self.layers(), None]
-        if number == 0:
-            ends[0] = 0  # what comes before the first layer is counted with it
-        return {name for name, *_ in self.steps[slice(*ends[number:][:2] if number == 0 else ends[number - 1:])]}
+    def kernels(self, kind):
+        """(kernel, stride) of every convolution whose name begins with `kind`."""
+        return [(step.tensors[1].shape[-1], step.setting("stride", 3, 1))
+                for step in self.layers() if step.name.startswith(kind)]
+
+    def dropouts(self):
+        """The probabilities of all dropout at work."""
+        return [p for step in self.steps if "dropout" in step.name and (p := step.setting("p", 1, 0.5))]
 
     def pools(self):
-        """Steps without weights that give one value for several places of a picture, as (name, in, out)."""
-        found = []
-        for name, tensors, _, out in self.steps:
-            x = tensors[0]
-            fewer = out.numel() < x.numel()
-            if name == "__getitem__" and out.stride()[-2:] == x.stride()[-2:]:
-                continue  # cut out, but no place skipped
-            if "pool" in name or len(tensors) == 1 and x.ndim >= 3 and out.shape[:2] == x.shape[:2] and fewer:
-                found.append((name, x, out))
-            elif len(tensors) == 1 and x.ndim == 2 and out.shape[:1] == x.shape[:1] and out.numel() == len(x) and fewer:
-                found.append((name, x, out))
-        return found
+        """The steps that give one value for several places of a picture, and have no weights."""
+        return [step for step in self.steps if len(step.tensors) == 1 and _pools(step.name, step.tensors[0], step.out)]
+
+    def strangers(self, known):
+        """Weights at work that neither are, nor are made of, the known tensors."""
+        # A view of a weight has its storage, and a weight that is computed (spectral norm) is what a step gave.
+        storages = {tensor.untyped_storage().data_ptr() for tensor in known}
+        made = {id(step.out) for step in self.steps if all(step.out is not tensor for tensor in step.tensors)}
+        used = [tensor for step in self.steps for tensor in step.tensors if tensor.is_leaf and tensor.requires_grad]
+        used += [step.tensors[1] for step in self.layers()]
+        return [t for t in used if id(t) not in made and t.untyped_storage().data_ptr() not in storages]
 
 
-_NORMS = {"batch_norm", "instance_norm", "layer_norm", "group_norm", "rms_norm"}
+def _pools(name, x, out):
+    if "pool" in name:
+        return True
+    if name == "__getitem__" and out.stride()[-2:] == x.stride()[-2:]:
+        return False  # cut out, but no place skipped
+    fewer = out.numel() < x.numel()
+    over_places = x.ndim >= 3 and out.shape[:2] == x.shape[:2]
+    over_everything = x.ndim == 2 and out.shape[:1] == x.shape[:1] and out.numel() == len(x)
+    return fewer and (over_places or over_everything)
 
 
 def _device_of(*modules):
@@ -294,37 +336,41 @@ def _device_of(*modules):
 # The data
 # ---------------------------------------------------------------------------------------------------------------------
 
-_RED = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-_GREEN = (0.0, 0.35, 0.7, 1.0)
+_COLOURS = list(itertools.product((0.0, 0.2, 0.4, 0.6, 0.8, 1.0), (0.0, 0.35, 0.7, 1.0)))  # (red, green) of 24 pictures
 
 
 def _draw_pictures(folder, size, blue):
     """24 JPEG pictures in ImageFolder's layout: a white frame, inside it a colour that tells which picture it is."""
     (folder / "faces").mkdir(parents=True)
-    for number, (red, green) in enumerate(itertools.product(_RED, _GREEN)):
+    for number, (red, green) in enumerate(_COLOURS):
         picture = np.full((size[1], size[0], 3), 255, np.uint8)
         picture[12:-12, 12:-12] = np.round(255 * np.array([red, green, blue]))
         Image.fromarray(picture).save(folder / "faces" / f"{number:03}.jpg", quality=95, subsampling=0)
     return f"{folder}/"
 
 
-def _which_pictures(images):
-    """The numbers of the pictures in a batch, told by the colour in their middle."""
+def _middle(images):
+    """The colour in the middle of each picture, (batch, 3)."""
     middle = images.shape[-1] // 2
-    seen = images[:, :2, middle - 2:middle + 2, middle - 2:middle + 2].float().mean((2, 3))
-    colours = torch.tensor(list(itertools.product(_RED, _GREEN)), dtype=seen.dtype, device=seen.device)
-    return torch.cdist(seen, colours).argmin(1).tolist()
+    return images[:, :, middle - 2:middle + 2, middle - 2:middle + 2].float().mean((2, 3))
+
+
+def _order(batches):
+    """The numbers of the pictures in a pass over the loader, in their order."""
+    seen = _middle(torch.cat(batches))[:, :2]
+    return torch.cdist(seen, torch.tensor(_COLOURS, dtype=seen.dtype, device=seen.device)).argmin(1).tolist()
 
 
 def _read(what, loader, most):
     """The first `most` batches of images of one pass over the loader, on the CPU."""
     batches = _call(f"{what} to give batches", lambda: list(itertools.islice(iter(loader), most)))
     for batch in batches:
-        images = batch[0] if isinstance(batch, (list, tuple)) and len(batch) else batch
-        if not isinstance(batch, (list, tuple)) or len(batch) < 2 or not isinstance(images, torch.Tensor) or images.ndim != 4:
+        pair = isinstance(batch, (list, tuple)) and len(batch) >= 2
+        images = batch[0] if pair else batch
+        if not pair or not isinstance(images, torch.Tensor) or images.ndim != 4:
             single = isinstance(images, Image.Image) or isinstance(images, torch.Tensor) and images.ndim == 3
             _fail(f"{what} to give batches (images, labels), images of shape (batch, 3, height, width).",
-                  "single pictures: this is a dataset, not a DataLoader." if single else f"a batch that is {_summary(batch)}.",
+                  "single pictures: this is a dataset, not a DataLoader." if single else f"a batch: {_summary(batch)}.",
                   "D is trained on many pictures at a time; BatchNorm needs a batch to normalise over.",
                   "the return: DataLoader(dataset, batch_size=batch_size, shuffle=True).")
     return [batch[0].detach().cpu() for batch in batches]
@@ -338,34 +384,29 @@ def test_get_dataloader(get_dataloader):
     Sound: (images, labels) in batches of batch_size, images (batch, 3, image_size, image_size) in [0, 1], in colour,
     from data_dir, whole and not only a part of each, in a new order at every pass.
     """
-    advice = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         first = _draw_pictures(Path(folder, "first"), (64, 64), blue=0.1)
         second = _draw_pictures(Path(folder, "second"), (64, 64), blue=0.9)
         wide = _draw_pictures(Path(folder, "wide"), (96, 64), blue=0.1)
 
-        loader = _call("get_dataloader(4, 32, data_dir) to run", get_dataloader, 4, 32, first)
+        what = "get_dataloader(4, 32, data_dir)"
+        loader = _call(f"{what} to run", get_dataloader, 4, 32, first)
         if loader is None:
             raise _NotBegun("get_dataloader returns None")
-        what = "get_dataloader(4, 32, data_dir)"
         batches = _read(what, loader, 8)
         _judge_batches(what, batches, 4, 32, blue=0.1)
-        again = _read(what, loader, 8)
-        _judge_order(batches, again)
+        _judge_order(batches, _read(what, loader, 8))
 
         what = "get_dataloader(batch_size=7, image_size=24, data_dir=another_dir)"
-        other = _call(f"{what} to run", get_dataloader, batch_size=7, image_size=24, data_dir=second)
-        _judge_batches(what, _read(what, other, 1), 7, 24, blue=0.9)
+        loader = _call(f"{what} to run", get_dataloader, batch_size=7, image_size=24, data_dir=second)
+        _judge_batches(what, _read(what, loader, 1), 7, 24, blue=0.9)
         try:
-            images = next(iter(get_dataloader(3, 32, wide)))[0]
-            square = images.shape[-2:] == (32, 32)
+            square = next(iter(get_dataloader(3, 32, wide)))[0].shape[-2:] == (32, 32)
         except Exception:
             square = False
-        if not square:
-            advice.append("pictures that are not square come out with unequal sides, as Resize(s) alone leaves them. "
-                          "Resize((s, s)), or Resize(s) and CenterCrop(s), suits every folder.")
-        del loader, other
-    return advice
+        del loader
+    return [] if square else ["pictures that are not square come out with unequal sides, as Resize(s) alone leaves "
+                              "them. Resize((s, s)), or Resize(s) and CenterCrop(s), suits every folder."]
 
 
 def _judge_batches(what, batches, batch_size, image_size, blue):
@@ -373,11 +414,9 @@ def _judge_batches(what, batches, batch_size, image_size, blue):
     if not batches:
         _fail(f"{what} to give 24 pictures in batches of {batch_size}.", "no batch at all.",
               "without batches D never sees a face.", "the dataset: ImageFolder(data_dir, transform).")
-    images = batches[0]
-    shape = f"shape ({batch_size}, 3, {image_size}, {image_size})"
+    images, shape = batches[0], f"shape ({batch_size}, 3, {image_size}, {image_size})"
     if images.shape[1] == 1 or images.shape[1] == 3 and images.float().std(1).max() < 0.02:
-        _fail(f"{what} to give colour pictures, {shape}.",
-              f"grey ones: {_summary(images)}.",
+        _fail(f"{what} to give colour pictures, {shape}.", f"grey ones: {_summary(images)}.",
               "G makes three channels; if real faces are grey, D tells the fakes by their colour alone.",
               "the transforms: leave Grayscale out; the folder's pictures are read as RGB.")
     if images.shape[1:] != (3, image_size, image_size):
@@ -387,42 +426,39 @@ def _judge_batches(what, batches, batch_size, image_size, blue):
               "the transforms: Resize((image_size, image_size)), with the argument and not a fixed number.")
     if len(images) != batch_size:
         _fail(f"{what} to give batches of {batch_size}.", f"a first batch of {len(images)}.",
-              "the batch size sets the speed, and what BatchNorm's statistics are taken over: it is yours to choose.",
+              "the batch size sets the speed and what BatchNorm's statistics are taken over: it is yours to choose.",
               "the DataLoader: batch_size=batch_size.")
     pixels = torch.cat(batches)
-    if not pixels.is_floating_point() or pixels.min() < -0.01 or pixels.max() > 1.01 or pixels.max() < 0.5:
-        scaled = pixels.is_floating_point() and -1.01 < pixels.min() < -0.01
+    low, high = pixels.min(), pixels.max()
+    if not pixels.is_floating_point() or not -0.01 < low < 0.5 < high < 1.01:
+        scaled = pixels.is_floating_point() and low < -0.01
         _fail(f"{what} to give floating-point pixels in [0, 1].", f"{_summary(pixels)}.",
-              "scale() takes [0, 1] to the [-1, 1] of G's tanh in the training step" +
-              (": scaled here already, real faces would be scaled twice." if scaled else "; from another range it misses."),
-              "the transforms: ToTensor() gives [0, 1]; leave Normalize out." if scaled else "the transforms: ToTensor().")
-    middle = image_size // 2
-    centre = pixels[:, 2, middle - 2:middle + 2, middle - 2:middle + 2].mean()
-    if abs(centre - blue) > 0.3:
-        _fail(f"{what} to show the pictures in the folder data_dir.", "other pictures than those in that folder, or other colours.",
+              "scale() takes [0, 1] to the [-1, 1] of G's tanh, in the training step: from any other range it misses.",
+              f"the transforms: ToTensor() gives [0, 1]{'; leave Normalize out' if scaled else ''}.")
+    if abs(_middle(pixels)[:, 2].mean() - blue) > 0.3:
+        _fail(f"{what} to show the pictures in the folder data_dir.",
+              "other pictures than those in that folder, or other colours.",
               "with another folder, such as your own photographs, the GAN would go on learning the old faces.",
               "the dataset: ImageFolder(data_dir, ...), with the argument and not a fixed path.")
     if (pixels.amin(1).amax((1, 2)) < 0.8).all():
-        _fail(f"{what} to show whole pictures, made smaller.", "only a part of each: the outer frame is never in sight.",
+        _fail(f"{what} to show whole pictures, made smaller.", "a part of each: the outer frame is never in sight.",
               "cut without a resize, a 64 x 64 face loses hair, chin and ears, and G never learns them.",
               "the transforms: Resize before any crop.")
 
 
-def _judge_order(batches, again):
+def _judge_order(batches, batches_again):
     """Two passes of the loader over the first folder: is the order another one each time?"""
-    order = list(itertools.chain.from_iterable(map(_which_pictures, batches)))
-    order_again = list(itertools.chain.from_iterable(map(_which_pictures, again)))
-    if not again:
+    if not batches_again:
         _fail("a loader that can be gone through once per epoch.", "nothing on the second pass: it is used up.",
               "training passes over the faces many times.", "the return: the DataLoader itself, not iter(loader).")
-    if order == sorted(order) or order == order_again:
+    order, again = _order(batches), _order(batches_again)
+    if order == sorted(order) or order == again:
         _fail("the pictures in a new order at every pass.",
               "the order of the files." if order == sorted(order) else "the same order at every pass.",
-              "in a fixed order the same faces always share a batch, and neighbouring files are often alike: "
-              "D's gradients lean the same way every time.",
+              "in a fixed order the same faces always share a batch, and D's gradients lean the same way every time.",
               "the DataLoader: shuffle=True.")
-    if len(set(order) | set(order_again)) < 16:
-        _fail("all 24 pictures of the folder.", f"only {len(set(order) | set(order_again))} of them in two passes.",
+    if len({*order, *again}) < 16:
+        _fail("all 24 pictures of the folder.", f"only {len({*order, *again})} of them in two passes.",
               "G can only become as varied as the faces D has seen.", "the dataset: is a part of it cut off?")
 
 
@@ -442,43 +478,40 @@ def test_scale(scale):
         _fail("x itself left alone, and a new tensor returned.", f"x changed in place: now {_summary(x)}.",
               "a batch that is used twice would be scaled twice, and no error would say so.",
               "write x * ... and not x *= ..., x.mul_() or x.sub_().")
-    cases = [((), (-1, 1), x), (((0, 1),), (0, 1), x), (((-2, 3),), (-2, 3), x), (((5, 7),), (5, 7), x[0]),
-             ((), (-1, 1), torch.zeros(2, 3, device=device)), ((), (-1, 1), torch.ones(1, device=device))]
-    for args, (low, high), values in cases:
-        call = f"scale(x, {args[0]})" if args else "scale(x)"
-        result = _call(f"{call} to run on x of shape {tuple(values.shape)}", scale, values.clone(), *args)
-        _judge_scaled(call, values, result, low, high)
-    named = _call("scale(x, feature_range=(-3, 0)) to run", scale, x.clone(), feature_range=(-3, 0))
-    _judge_scaled("scale(x, feature_range=(-3, 0))", x, named, -3, 0)
+    zeros, one = torch.zeros(2, 3, device=device), torch.ones(1, device=device)
+    for values, *limits in ((x,), (x, (0, 1)), (x, (-2, 3)), (x[0], (5, 7)), (zeros,), (one,)):
+        call = f"scale(x, {limits[0]})" if limits else "scale(x)"
+        result = _call(f"{call} to run on x of shape {tuple(values.shape)}", scale, values.clone(), *limits)
+        _judge_scaled(call, values, result, *(limits[0] if limits else (-1, 1)))
+    call = "scale(x, feature_range=(-3, 0))"
+    _judge_scaled(call, x, _call(f"{call} to run", scale, x.clone(), feature_range=(-3, 0)), -3, 0)
     return []
 
 
 def _judge_scaled(call, x, result, low, high):
     """Is result = low + x (high - low)? If not, say which known slip it looks like."""
-    wanted = x * (high - low) + low
-
-    def like(guess):
-        return torch.allclose(result, guess, atol=1e-4)
-
-    look = "The formula: x * (high - low) + low, with low, high = feature_range."
+    wanted, look = x * (high - low) + low, ""
     if isinstance(result, torch.Tensor) and result.shape == x.shape and result.is_floating_point():
-        result = result.to(x)
+
+        def like(guess):
+            return torch.allclose(result.to(guess), guess, atol=1e-4)
+
         if like(wanted):
             return
         if like(x):
-            look = "x comes back as it was. " + look
+            look = "x comes back as it was. "
         elif like(x * 2 - 1):
-            look = "this is right for (-1, 1) only: use both numbers of feature_range. " + look
-        elif like(wanted.flip(0)) or like(high - x * (high - low)):
-            look = "the range is turned round: low comes first. " + look
+            look = "this is right for (-1, 1) only: use both numbers of feature_range. "
+        elif like(high - x * (high - low)):
+            look = "the range is turned round: low comes first. "
         elif abs(result.min() - low) + abs(result.max() - high) < 1e-3 or not result.isfinite().all():
-            look = "x.min() and x.max(): the batch is stretched by its own limits; x has [0, 1] as its range. " + look
+            look = "x.min() and x.max(): the batch is stretched by its own limits; x has [0, 1] as its range. "
         elif like(x / 255 * (high - low) + low):
-            look = "the division by 255: ToTensor has done that already. " + look
+            look = "the division by 255: ToTensor has done that already. "
     _fail(f"{call} to take values from {x.min():.3g} to {x.max():.3g} to {wanted.min():.3g} to {wanted.max():.3g}.",
           f"{_summary(result)}.",
           "real faces and G's must share one range, the same for every batch, or D tells them by range alone.",
-          look)
+          f"{look}The formula: x * (high - low) + low, with low, high = feature_range.")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -491,7 +524,7 @@ def _build(what, network, *args, **kwargs):
     net = _call(f"{what} to build a network", network, *args, **kwargs)
     if net is None:
         raise _NotBegun(f"{what} is None")
-    if not isinstance(net, nn.Module) or not callable(net):
+    if not isinstance(net, nn.Module):
         _fail(f"{what} to build a torch.nn.Module.", f"{_summary(net)}.",
               "training asks it for its parameters and its mode.", "the class line: class ...(nn.Module).")
     if not vars(net):
@@ -502,38 +535,30 @@ def _build(what, network, *args, **kwargs):
     return net
 
 
-def _run(name, net, x, shape, why):
-    """net(x), whose result must have the given shape and be finite."""
-    mode = "in training mode" if net.training else "in eval mode"
-    out = _call(f"{name} to run {mode} on {'one input' if len(x) == 1 else f'{len(x)} inputs'}, shape {tuple(x.shape)}", net, x)
-    if out is None or out is x:
-        raise _NotBegun(f"forward returns {'None' if out is None else 'its input'}")
-    if not isinstance(out, torch.Tensor) or tuple(out.shape) != shape:
-        _fail(f"{name} to turn shape {tuple(x.shape)} into {shape}.", f"{_summary(out)}.", why,
-              "the last lines of forward, and the size of the picture after each layer.")
-    if not out.isfinite().all():
-        _fail(f"{name} to give finite numbers.", f"{_summary(out)}.",
-              "a nan spreads through the loss into every weight of both networks.", "divisions, logs and roots in forward.")
-    return out
+def _judge_shapes(name, net, x, shape, why):
+    """Does net run on 7 and 13 inputs in training mode, on 3 and on 1 in eval mode, and give (n, *shape)?"""
+    for n, training in ((7, True), (13, True), (3, False), (1, False)):
+        call = f"{name} to run in {'training' if training else 'eval'} mode on a batch of shape {tuple(x[:n].shape)}"
+        out = _call(call, net.train(training), x[:n])
+        if out is None or isinstance(out, torch.Tensor) and torch.equal(out, x[:n]):
+            raise _NotBegun(f"forward returns {'None' if out is None else 'its input'}")
+        if not isinstance(out, torch.Tensor) or tuple(out.shape) != (n, *shape):
+            _fail(f"{name} to turn shape {tuple(x[:n].shape)} into {(n, *shape)}.", f"{_summary(out)}.", why,
+                  "the last lines of forward, and the size of the picture after each layer.")
+        if not out.isfinite().all():
+            _fail(f"{name} to give finite numbers.", f"{_summary(out)}.",
+                  "a nan spreads through the loss into every weight of both networks.",
+                  "divisions, logs and roots in forward.")
 
 
-def _judge_learning(name, net, x):
-    """Run net on x in training mode and backward: do all its weights, and only registered ones, take part?
+def _judge_layers(name, net, x):
+    """Run net on x in training mode: are all weights at work registered, and is the result in the graph?
 
-    Returns the _Watch that looked on, and the gradient at x.
+    Returns the _Watch that looked on.
     """
-    net.train().zero_grad()
-    with torch.no_grad():
-        for parameter in net.parameters():  # off special values: a gate that starts at 0 stops all gradients behind it
-            parameter.add_(0.01 * torch.randn_like(parameter))
-    x = x.clone().requires_grad_()
     with _Watch() as watch:
-        out = _call(f"{name} to run in training mode", net, x)
-    known = {t.untyped_storage().data_ptr() for t in (x, *net.parameters(), *net.buffers())}  # views share a storage
-    made = {id(out) for _, tensors, _, out in watch.steps if all(out is not tensor for tensor in tensors)}
-    layers = [watch.steps[i][1][1] for i in watch.layers()]
-    used = layers + [t for _, tensors, *_ in watch.steps for t in tensors if t.is_leaf and t.requires_grad]
-    strangers = [t for t in used if id(t) not in made and t.untyped_storage().data_ptr() not in known]
+        out = _call(f"{name} to run in training mode", net.train(), x)
+    strangers = watch.strangers([x, *net.parameters(), *net.buffers()])
     if strangers:
         _fail(f"every layer that {name} uses to be listed by its parameters().",
               f"a weight of shape {tuple(strangers[0].shape)} at work that is not among them.",
@@ -546,8 +571,18 @@ def _judge_learning(name, net, x):
         _fail(f"{name} to give a result with a gradient.", f"{_summary(out)}, cut off from the graph.",
               "the loss reaches the weights through this graph: cut off, nothing is learned.",
               "forward: detach(), .data, .item(), torch.tensor(...) or no_grad().")
-    out.square().sum().backward()
-    return watch, x.grad
+    return watch
+
+
+def _backward(net, x):
+    """A forward and a backward pass in training mode. Returns the gradient at x, zeros if there is none."""
+    net.train().zero_grad()
+    with torch.no_grad():
+        for parameter in net.parameters():  # off special values: a gate that starts at 0 stops all gradients behind it
+            parameter.add_(0.01 * torch.randn_like(parameter))
+    x = x.clone().requires_grad_()
+    net(x).square().sum().backward()
+    return torch.zeros_like(x) if x.grad is None else x.grad
 
 
 def _judge_gradients(name, net):
@@ -560,30 +595,39 @@ def _judge_gradients(name, net):
               "forward: is the layer used, and is nothing after it cut off by detach(), .data or no_grad()?")
 
 
-def _judge_alone(name, net, x, kind):
-    """In eval mode, does each result depend on its own input alone? Returns the results."""
+def _judge_alone(net, x, kind):
+    """In eval mode, does each result depend on its own input alone? Returns the results, (n, ...)."""
     net.eval()
     with torch.no_grad():
         together, again = net(x), net(x)
         if not torch.equal(together, again):
-            return together
+            return together  # noise in eval mode is a matter for the advice
         alone = torch.cat([net(x[i:i + 1]) for i in range(len(x))])
-    room = 1e-3 * together.std() + 1e-5 * together.abs().max() + 1e-7
-    if (together - alone).abs().max() > room:
+    difference = (together - alone).abs().max()
+    if difference > 1e-3 * together.std() + 1e-5 * together.abs().max() + 1e-7:
         _fail(f"in eval mode, the same {kind} for an input whether it comes alone or in a batch.",
-              f"values that differ by up to {(together - alone).abs().max():.3g}.",
+              f"values that differ by up to {difference:.3g}.",
               "then nothing said about one face is about that face: its neighbours have a say.",
-              "view() or reshape() that mixes images, statistics over the batch, BatchNorm with track_running_stats=False.")
+              "view() or reshape() that mixes images, statistics over the batch, or track_running_stats=False.")
     return together
 
 
-def _judge_width(name, narrow, wide, setting="conv_dim"):
-    """Does a larger setting give a larger network?"""
+def _judge_width(name, narrow, wide):
+    """Does twice the conv_dim make a larger network?"""
     sizes = [sum(p.numel() for p in net.parameters()) for net in (narrow, wide)]
     if sizes[0] >= sizes[1]:
-        _fail(f"a larger {setting} to make {name} larger.", f"{sizes[0]:,} weights for 16 and {sizes[1]:,} for 32.",
+        _fail(f"a larger conv_dim to make {name} larger.", f"{sizes[0]:,} weights for 16 and {sizes[1]:,} for 32.",
               "conv_dim is the dial between speed and quality; build_network turns it.",
-              f"__init__: channels that are written as numbers instead of multiples of {setting}.")
+              "__init__: channels that are written as numbers instead of multiples of conv_dim.")
+
+
+def _driven(net, x):
+    """net(x) in eval mode with its weights five times too large: what its end function does shows clearly."""
+    with _kept(net), torch.no_grad():
+        net.eval()
+        for parameter in net.parameters():
+            parameter.mul_(5)
+        return net(x).nan_to_num(0)
 
 
 @_check("Discriminator", "a network that turns images (batch, 3, 32, 32) into one value each, (batch, 1)",
@@ -596,53 +640,46 @@ def test_discriminator(Discriminator):
     """
     narrow, wide = _build("Discriminator(16)", Discriminator, 16), _build("Discriminator(32)", Discriminator, 32)
     device = _device_of(narrow)
-    images = torch.rand(13, 3, 32, 32, device=device) * 2 - 1
-    images[:7] *= torch.linspace(0.2, 1, 7, device=device)[:, None, None, None]
-    why = "the losses compare one value for each image with one label for each image."
+    contrast = torch.linspace(0.2, 1, 13, device=device)[:, None, None, None]
+    images = contrast * (torch.rand(13, 3, 32, 32, device=device) * 2 - 1)
     for net, name in ((narrow, "Discriminator(16)"), (wide, "Discriminator(32)")):
-        for n, training in ((7, True), (13, True), (3, False), (1, False)):
-            _run(name, net.train(training), images[:n], (n, 1), why)
-    watch, gradient = _judge_learning("D", narrow, images)
-    scores = _judge_alone("D", narrow, images, "value")
-    if gradient is None or not gradient.any() or scores.max() - scores.min() == 0:
-        _fail("a value that changes with the image.", f"the same for 13 different images: {_summary(scores)}.",
+        _judge_shapes(name, net, images, (1,), "the losses compare one value for each image with one label for each.")
+    watch = _judge_layers("D", narrow, images)
+    scores = _judge_alone(narrow, images, "value")
+    gradient = _backward(narrow, images)
+    if not gradient.any() or scores.max() == scores.min():
+        _fail("a value that changes with the image.", f"no change over 13 different images: {_summary(scores)}.",
               "G learns from how D's value changes with the pixels: a constant teaches nothing.",
               "the end of forward: a softmax over one value is always 1; detach() and .data cut the image off.")
-    seen = gradient.any(0).float().mean()
-    if seen < 0.7:
-        _fail("a value that depends on the whole image.", f"{1 - seen:.0%} of the pixels have no part in it.",
-              "where D does not look, G has no reason to paint anything.", "forward: slices or crops of the image.")
     _judge_gradients("D", narrow)
     _judge_width("D", narrow, wide)
-    pools = watch.pools()
-    if pools:
-        name, x, out = pools[0]
+    for step in watch.pools():
         _fail("sizes reduced by convolutions with a stride, and one value from a layer with weights.",
-              f"pooling: {name} takes {tuple(x.shape)} to {tuple(out.shape)}.",
-              "pooling throws away where things are, and the gradient that G gets through it is coarse. "
-              "A strided convolution learns what to keep.",
-              "forward: replace pooling, mean, sum or resizing by stride=2, and end in a convolution or linear layer.")
+              f"pooling: {step.name} takes {tuple(step.tensors[0].shape)} to {tuple(step.out.shape)}.",
+              "pooling throws away where things are, and G's gradient through it is coarse: a stride learns what to keep.",
+              "forward: instead of pooling, mean, sum or resizing use stride=2, and end in a layer with weights.")
+    unseen = 1 - gradient.any(0).float().mean()
+    if unseen > 0.3:
+        _fail("a value that depends on the whole image.", f"{unseen:.0%} of the pixels have no part in it.",
+              "where D does not look, G has no reason to paint anything.", "forward: slices or crops of the image.")
     return _discriminator_advice(watch, narrow, images)
 
 
 def _discriminator_advice(watch, D, images):
     """Lines on what is sound in a discriminator but known to be weaker; a _Watch of it in training mode."""
     advice = []
-    layers, names = watch.layers(), watch.names()
-    if "batch_norm" in watch.names(0, layers[1] if len(layers) > 1 else None):
+    if "batch_norm" in watch.by_layer()[0]:
         advice.append("BatchNorm on D's first layer hides the images' own brightness and contrast from D. "
                       "The DCGAN paper leaves it out there.")
-    if names & {"relu", "relu_"}:
+    if "relu" in watch.names():
         advice.append("ReLU in D passes no gradient where it is zero, and G learns through D. LeakyReLU(0.2) does.")
-    spectral = any(not watch.steps[i][1][1].is_leaf for i in layers)
-    if not names & _NORMS and not spectral:
+    computed = any(not step.tensors[1].is_leaf for step in watch.layers())  # spectral or weight norm
+    if not watch.names() & _NORMS and not computed:
         advice.append("D has no normalisation. BatchNorm after the middle layers, or spectral norm, steadies training.")
-    strong = [settings for name, _, settings, _ in watch.steps if name.endswith("dropout") or "dropout2d" in name
-              if _dropped(settings) >= 0.5]
-    if strong:
-        advice.append(f"a dropout of {_dropped(strong[0]):g} hides half of what D sees from it, and makes G's "
+    if max(watch.dropouts(), default=0) >= 0.5:
+        advice.append(f"a dropout of {max(watch.dropouts()):g} hides half of what D sees from it, and makes G's "
                       "gradient noisy. 0.1 to 0.3 is usual, and none is fine.")
-    if not any(max(_pair(_setting(watch.steps[i], "stride", 3, 1))) > 1 for i in layers if watch.steps[i][0] == "conv2d"):
+    if max((stride for _, stride in watch.kernels("conv2d")), default=1) < 2:
         advice.append("no convolution in D has a stride of 2 or more. Strides see larger and larger parts of the face.")
     D.eval()
     with torch.no_grad():
@@ -650,21 +687,6 @@ def _discriminator_advice(watch, D, images):
             advice.append("D's value changes from call to call in eval mode. F.dropout needs training=self.training; "
                           "nn.Dropout knows by itself.")
     return advice
-
-
-def _setting(step, name, position, default):
-    """The setting of a recorded operation, given by name or by position."""
-    args, kwargs = step[2]
-    return kwargs.get(name, args[position] if len(args) > position else default)
-
-
-def _dropped(settings):
-    args, kwargs = settings
-    return kwargs.get("p", args[1] if len(args) > 1 else 0.5)
-
-
-def _pair(value):
-    return (value, value) if isinstance(value, int) else tuple(value)
 
 
 @_check("Generator", "a network that turns z (batch, z_size) into images (batch, 3, 32, 32) in [-1, 1]",
@@ -678,23 +700,21 @@ def test_generator(Generator, Discriminator=None):
     narrow = _build("Generator(100, 16)", Generator, 100, 16)
     wide = _build("Generator(z_size=100, conv_dim=32)", Generator, z_size=100, conv_dim=32)
     short = _build("Generator(20, 16)", Generator, 20, 16)
-    device = _device_of(narrow)
-    z = torch.randn(13, 100, device=device)
-    why = "D is built for pictures of 32 x 32 with 3 channels, and compares the fakes with real ones of that shape."
-    for net, name, size in ((narrow, "Generator(100, 16)", 100), (wide, "Generator(100, 32)", 100), (short, "Generator(20, 16)", 20)):
-        for n, training in ((7, True), (13, True), (3, False), (1, False)):
-            _run(name, net.train(training), z[:n, :size], (n, 3, 32, 32), why)
-    watch, gradient = _judge_learning("G", narrow, z)
-    random_inside = _judge_source(narrow, z)
+    z = torch.randn(13, 100, device=_device_of(narrow))
+    for net, name, numbers in ((narrow, "Generator(100, 16)", z), (wide, "Generator(100, 32)", z),
+                               (short, "Generator(20, 16)", z[:, :20])):
+        _judge_shapes(name, net, numbers, (3, 32, 32), "D takes pictures of this one shape, the real faces' own.")
+    watch = _judge_layers("G", narrow, z)
+    noise = _judge_source(narrow, z)
     _judge_range(narrow, z)
-    if gradient is None or not gradient.any(0).all():
-        blind = int((~gradient.any(0)).sum()) if gradient is not None else 100
+    _judge_alone(narrow, z, "image")
+    blind = int((~_backward(narrow, z).any(0)).sum())
+    if blind:
         _fail("every number in z to have a say in the image.", f"{blind} of 100 that change nothing.",
               "z is all the variety that the faces can have.", "forward: slices of z, detach() or .data on the way.")
     _judge_gradients("G", narrow)
-    _judge_alone("G", narrow, z, "image")
     _judge_width("G", narrow, wide)
-    return _generator_advice(watch, narrow, random_inside, Discriminator)
+    return _generator_advice(watch, narrow, noise, Discriminator)
 
 
 def _judge_source(G, z):
@@ -710,75 +730,62 @@ def _judge_source(G, z):
     spread, noise = (images - other_z).abs().mean(), (images - same_z).abs().mean()
     if spread < 1e-7 or noise > 0.5 * spread:
         _fail("the image to come from z: other z, other image; same z, same image.",
-              "the same image for every z." if spread < 1e-7 and noise < 1e-7 else
-              "another image each time for one and the same z.",
+              "another image each time for one and the same z." if noise > 1e-7 else "the same image for every z.",
               "z is what G turns into variety, and the fixed z shows how the same faces get better.",
               "forward: use its argument z; draw nothing at random there, and fix nothing in __init__.")
-    return noise > 1e-7
+    return bool(noise > 1e-7)
 
 
 def _judge_range(G, z):
     """Do G's pixels fill [-1, 1], however hard it is driven, without being stuck at its ends?"""
     pixels = _driven(G, 1000 * z)
     low, high = pixels.min().item(), pixels.max().item()
-    if low < -1.001 or high > 1.001 or low > -0.8 or high < 0.8:
+    if not -1.001 < low < -0.8 or not 0.8 < high < 1.001:
         _fail("pixels that reach over [-1, 1] and never leave it.",
               f"values from {low:.3g} to {high:.3g} when G is driven hard.",
               "real images come scaled to [-1, 1]: any other range gives the fakes away before D looks at a face.",
-              "the end of forward: torch.tanh and nothing after it. (A sigmoid gives 0 to 1; without either, all is possible.)")
-    G.train()
+              "the end of forward: torch.tanh, nothing after it. (A sigmoid gives 0 to 1; without either, no limits.)")
     with torch.no_grad():
-        stuck = (G(z).abs() > 0.99).float().mean()
+        stuck = (G.train()(z).abs() > 0.99).float().mean()
     if stuck > 0.5:
         _fail("pixels all over [-1, 1] from a fresh G.", f"{stuck:.0%} of them stuck at -1 or 1.",
               "at its ends tanh has no slope: no gradient passes, and G cannot learn.",
               "the end of forward: one tanh only, and nothing multiplied in before it.")
 
 
-def _driven(net, x):
-    """net(x) in eval mode with its weights five times too large: what its end function does shows clearly."""
-    with _kept(net), torch.no_grad():
-        net.eval()
-        for parameter in net.parameters():
-            parameter.mul_(5)
-        return net(x).nan_to_num(0)
-
-
-def _generator_advice(watch, G, random_inside, Discriminator):
+def _generator_advice(watch, G, noise, Discriminator):
     """Lines on what is sound in a generator but known to be weaker; a _Watch of it in training mode."""
     advice = []
-    layers, names = watch.layers(), watch.names()
-    if "batch_norm" in watch.names(layers[-1] + 1 if layers else 0):
+    if "batch_norm" in watch.by_layer()[-1]:
         advice.append("BatchNorm on G's last layer forces every batch to the same mean colour and contrast. "
                       "The DCGAN paper leaves it out there.")
-    if not names & _NORMS:
+    if not watch.names() & _NORMS:
         advice.append("G has no normalisation. BatchNorm after every layer but the last steadies training.")
-    for i in layers:
-        if watch.steps[i][0] == "conv_transpose2d":
-            kernel, stride = watch.steps[i][1][1].shape[-1], max(_pair(_setting(watch.steps[i], "stride", 3, 1)))
-            if kernel % stride:
-                where = "G's last layer" if i == layers[-1] else "a transposed layer of G"
-                advice.append(f"{where} has kernel {kernel} and stride {stride}: where the kernel is not divisible by the "
-                              "stride its strokes overlap unevenly, and the faces show checkerboards. 4 and 2 is usual.")
-                break
+    uneven = [(kernel, stride) for kernel, stride in watch.kernels("conv_transpose2d") if kernel % stride]
+    if uneven:
+        kernel, stride = uneven[-1]
+        where = "G's last layer" if watch.kernels("conv")[-1] == uneven[-1] else "a transposed layer of G"
+        advice.append(f"{where} has kernel {kernel} and stride {stride}: where the kernel is not divisible by the "
+                      "stride its strokes overlap unevenly, and the faces show checkerboards. 4 and 2 is usual.")
     if not hasattr(G, "z_size"):
         advice.append("G has no attribute z_size. The training steps read it to draw z of the right length.")
-    if random_inside:
+    if noise:
         advice.append("the same z gives slightly different images in eval mode. F.dropout needs training=self.training.")
     if Discriminator is not None:
         D = _build("Discriminator(16)", Discriminator, 16)
         with _Watch() as seen:
             D(torch.zeros(2, 3, 32, 32, device=_device_of(D)))
-        if len(layers) <= len(seen.layers()):
-            advice.append(f"G has {len(layers)} layers with weights and D has {len(seen.layers())}. Making a face is "
-                          "harder than judging one: a G that is deeper than D keeps up better.")
+        deep, shallow = len(watch.layers()), len(seen.layers())
+        if deep <= shallow:
+            advice.append(f"G has {deep} layers with weights and D has {shallow}. Making a face is harder than judging "
+                          "one: a G that is deeper than D keeps up better.")
     return advice
 
 
 @_check("weights_init_normal", "new weights for the layer m, drawn from a normal distribution with mean 0 and std 0.02",
         "the DCGAN paper found that GANs start best from these; D and G begin as equals")
 def test_weights_init(weights_init_normal):
-    """Check weights_init_normal(m), applied to networks of the check's own.
+    """Check weights_init_normal(m), applied to a network of the check's own.
 
     Sound: mean 0, std 0.02, normal, on convolutional, transposed and linear layers with and without bias; biases zero
     or left alone; BatchNorm left alone or with weights near 1.
@@ -791,62 +798,52 @@ def test_weights_init(weights_init_normal):
     layers = [m for m in net.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear))]
     norms = [m for m in net.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d))]
     with torch.no_grad():
-        for layer in layers:
-            layer.weight.uniform_(0.2, 0.6)
-            if layer.bias is not None:
-                layer.bias.uniform_(0.2, 0.6)
-    before, random_before = {key: value.clone() for key, value in net.state_dict().items()}, torch.get_rng_state()
+        for parameter in itertools.chain.from_iterable(layer.parameters() for layer in layers):
+            parameter.uniform_(0.2, 0.6)  # like nothing that an answer would draw
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    random_before = torch.get_rng_state()
     _call("weights_init_normal to run on every layer, by net.apply(weights_init_normal)", net.apply, weights_init_normal)
-    if all(torch.equal(before[key], value) for key, value in net.state_dict().items()):
+    after = net.state_dict()
+    if all(torch.equal(before[key], after[key]) for key in before):
         if torch.equal(random_before, torch.get_rng_state()):
             raise _NotBegun("no weight of any layer has changed")
         _fail("new weights in the layers.", "numbers drawn at random, but no weight of any layer has changed.",
-              "D and G would start from PyTorch's own weights.", "write into m.weight: nn.init.normal_ does, a copy does not.")
-    names = {id(m): key for key, m in net.named_modules()}
+              "D and G would start from PyTorch's own weights.", "write into m.weight: nn.init does, a copy does not.")
+    names = {module: name for name, module in net.named_modules()}
     for layer in layers:
-        kind = f"{type(layer).__name__}{'' if layer.bias is not None else ' without bias'}"
-        _judge_weight(kind, layer.weight.detach().double(), before[f"{names[id(layer)]}.weight"])
-        if layer.bias is not None:
-            bias = layer.bias.detach()
-            if bias.any() and not torch.equal(bias, before[f"{names[id(layer)]}.bias"]):
-                _fail(f"the biases of a {kind} at zero, or left as they were.", f"{_summary(bias)}.",
-                      "a bias shifts a whole feature map: noise there gives D and G a lean before they have seen a face.",
-                      "m.bias: nn.init.zeros_(m.bias), or leave it alone.")
-    return _judge_norms(norms, before, names)
+        kind = f"{type(layer).__name__}{' without bias' if layer.bias is None else ''}"
+        _judge_weight(kind, layer.weight.detach().double(), before[f"{names[layer]}.weight"])
+        if layer.bias is not None and layer.bias.any() and not torch.equal(layer.bias, before[f"{names[layer]}.bias"]):
+            _fail(f"the biases of a {kind} at zero, or left as they were.", f"{_summary(layer.bias)}.",
+                  "a bias shifts a whole feature map: noise there gives D and G a lean before they have seen a face.",
+                  "m.bias: nn.init.zeros_(m.bias), or leave it alone.")
+    for norm in norms:
+        if (norm.weight - 1).abs().mean() > 0.2 or norm.bias.abs().mean() > 0.2:
+            _fail("BatchNorm left alone: its weight at 1 and its bias at 0.", f"as its weight {_summary(norm.weight)}.",
+                  "BatchNorm's weight is the scale of its output: around 0 it switches its layer off.",
+                  "your condition: it lets BatchNorm through. It must not match every layer that has a weight.")
+    if any((norm.weight != 1).any() or norm.bias.any() for norm in norms):
+        return ["BatchNorm's weights are drawn around 1. The DCGAN tutorial does it and it works; left at exactly 1 "
+                "they start every channel at the same scale, and there is one thing less to explain."]
+    return []
 
 
 def _judge_weight(kind, weight, before):
     """Is the weight of one layer drawn from a normal distribution with mean 0 and std 0.02?"""
     expected = f"the weights of a {kind} drawn from a normal distribution, mean 0 and std 0.02."
-    why = "weights much larger drive tanh and sigmoid into their flat ends, much smaller ones let the signal die out."
     if torch.equal(weight.to(before), before):
         _fail(expected, "weights left as they were.", "one layer on another scale than the rest sets the tone for all.",
               "which layers your condition lets through: Conv2d, ConvTranspose2d and Linear all count.")
     mean, std = weight.mean().item(), weight.std().item()
-    if not math.isfinite(std) or abs(mean) > 0.001 or not 0.019 < std < 0.021:
-        _fail(expected, f"mean {mean:.3g}, std {std:.3g}.", why,
+    if not abs(mean) < 0.001 or not 0.019 < std < 0.021:
+        _fail(expected, f"mean {mean:.2g}, std {std:.3g}.",
+              "much larger weights drive tanh and sigmoid into their flat ends, with much smaller ones the signal dies.",
               "nn.init.normal_(m.weight, 0.0, 0.02): the mean comes first, and the std is not the variance.")
-    tails = ((weight - mean) / std).pow(4).mean().item()
-    if not 2.7 < tails < 3.3:
-        _fail(expected, f"the right mean and std, but another distribution: its fourth moment is {tails:.2f}, a normal one's 3.",
+    fourth = ((weight - mean) / std).pow(4).mean().item()
+    if not 2.7 < fourth < 3.3:
+        _fail(expected, f"the right mean and std, but another distribution: its fourth moment is {fourth:.2f}, not 3.",
               "the course and the DCGAN paper ask for normal weights; with others results do not compare.",
               "nn.init.normal_, not uniform_ and not one that cuts the tails off.")
-
-
-def _judge_norms(norms, before, names):
-    """BatchNorm after the initialisation: around 1 is fine, around 0 is not. Returns advice."""
-    drawn = False
-    for norm in norms:
-        weight, bias, key = norm.weight.detach(), norm.bias.detach(), names[id(norm)]
-        if (weight - 1).abs().mean() > 0.2 or bias.abs().mean() > 0.2:
-            _fail("BatchNorm left alone: its weight at 1 and its bias at 0.", f"as its weight {_summary(weight)}.",
-                  "BatchNorm's weight is the scale of its output: around 0 it switches its layer off.",
-                  "your condition: it lets BatchNorm through. It must not match every layer that has a weight.")
-        drawn = drawn or not torch.equal(weight, before[f"{key}.weight"]) or bool(bias.any())
-    if drawn:
-        return ["BatchNorm's weights are drawn around 1. The DCGAN tutorial does it and it works; left at exactly 1 they "
-                "start every channel at the same scale, and there is one thing less to explain."]
-    return []
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -856,8 +853,7 @@ def _judge_norms(norms, before, names):
 
 def _gives_probabilities(D):
     """Does D end in a sigmoid (or otherwise never leave [0, 1])?"""
-    images = 100 * torch.randn(16, 3, 32, 32, device=_device_of(D))
-    scores = _driven(D, images)
+    scores = _driven(D, 100 * torch.randn(16, 3, 32, 32, device=_device_of(D)))
     return bool(scores.min() >= 0 and scores.max() <= 1)
 
 
@@ -882,7 +878,7 @@ def _logistic_label(loss, device):
     if not math.isfinite(sum(curve)) or c <= 0:
         return None
     label = (math.log1p(math.exp(4)) - curve[4] / c) / 4
-    fits = all(abs(value / c - math.log1p(math.exp(t)) + label * t) < 0.01 for t, value in zip(points, curve))
+    fits = all(abs(y / c - math.log1p(math.exp(t)) + label * t) < 0.01 for t, y in zip(points, curve, strict=True))
     return label if fits else None
 
 
@@ -896,15 +892,16 @@ def _has_sigmoid(real_loss, fake_loss, device):
 
 def _loss_device(loss, D):
     """Where the loss is at work: with D, or on the GPU if its labels are there."""
-    if D is not None or not torch.cuda.is_available():
-        return _device_of(*([D] if D is not None else []))
-    try:
-        loss(torch.full((2, 1), 0.5))
-    except RuntimeError:
-        return torch.device("cuda")
-    except Exception:
-        pass
-    return torch.empty(0).device
+    if D is not None:
+        return _device_of(D)
+    if torch.cuda.is_available():
+        try:
+            loss(torch.full((2, 1), 0.5))
+        except RuntimeError:
+            return torch.device("cuda")
+        except Exception:
+            pass  # the check runs into it again, and says so
+    return _device_of()
 
 
 @_check("real_loss and fake_loss", "two numbers that say how far D's outputs are from 'real' and from 'fake'",
@@ -919,13 +916,14 @@ def test_losses(real_loss, fake_loss, D=None):
     advice = []
     for name, loss in (("real_loss", real_loss), ("fake_loss", fake_loss)):
         for n in (64, 7, 3):
-            _judge_loss(name, loss, torch.linspace(0.1, 0.9, n, device=device)[torch.randperm(n).to(device), None])
+            mixed = torch.randperm(n, device=device)
+            _judge_loss(name, loss, torch.linspace(0.1, 0.9, n, device=device)[mixed, None])
     _judge_labels(real_loss, fake_loss, device)
     try:
         real_loss(torch.full((1, 1), 0.5, device=device)), fake_loss(torch.full((1, 1), 0.5, device=device))
     except Exception:
-        advice.append("a batch of one image is too small for these losses: squeeze() makes its (1, 1) a number without a "
-                      "batch. squeeze(1) keeps it, and so do labels like torch.ones_like(D_out).")
+        advice.append("a batch of one image is too small for these losses: squeeze() makes its (1, 1) a number without "
+                      "a batch. squeeze(1) keeps it, and so do labels like torch.ones_like(D_out).")
     if float(fake_loss(torch.full((512, 1), 0.3, device=device))) > 1.5 * _curve(fake_loss, [0.3], device)[0] > 0:
         advice.append("the losses grow with the batch, as sums do. With means, a learning rate suits every batch size.")
     if D is not None:
@@ -935,9 +933,8 @@ def test_losses(real_loss, fake_loss, D=None):
 
 def _judge_loss(name, loss, outputs):
     """One loss on outputs (N, 1): a finite scalar with a gradient, made from N comparisons."""
-    n = len(outputs)
+    n, sizes = len(outputs), []
     outputs = outputs.clone().requires_grad_()
-    sizes = []
 
     def note(tensor):
         sizes.append(tensor.numel())
@@ -959,23 +956,23 @@ def _judge_loss(name, loss, outputs):
               "a nan or inf goes into every weight at the next step.", "logs of negative numbers or of zero.")
     gradient = torch.autograd.grad(value, outputs, allow_unused=True)[0] if value.requires_grad else None
     if gradient is None or not gradient.any():
-        _fail(f"{name}(D_out) to have a gradient at D_out.", "none: the loss does not depend on D_out, or is cut off from it.",
-              "D and G learn from this gradient and from nothing else.", f"{name}: detach(), .data, .item(), a fixed value.")
-    if max([*sizes, *(out.numel() for *_, out in watch.steps)]) >= n * n:
+        _fail(f"{name}(D_out) to have a gradient at D_out.", "none: it does not depend on D_out, or is cut off from it.",
+              "D and G learn from this gradient and from nothing else.", f"{name}: detach(), .data, .item(), a constant.")
+    if max([*sizes, *(step.out.numel() for step in watch.steps)]) >= n * n:
         _fail(f"{n} outputs compared with {n} labels, one each.",
-              f"{n} x {n} comparisons: outputs ({n}, 1) against labels ({n},) are spread into a table.",
+              f"{n} x {n} comparisons: shapes ({n}, 1) and ({n},) are spread into a table.",
               "every image is then compared with every other image's label, without an error and at a cost.",
               "the shapes: torch.ones_like(D_out), or squeeze both.")
-    if (gradient != 0).float().mean() < 0.5:
-        _fail(f"{name}(D_out) to look at all {n} outputs.", f"a gradient for {int((gradient != 0).sum())} of them.",
+    part = int((gradient != 0).sum())
+    if part < n / 2:
+        _fail(f"{name}(D_out) to look at all {n} outputs.", f"a gradient for {part} of them.",
               "the rest of each batch would teach nothing.", f"{name}: an index, or a size that is fixed.")
 
 
 def _judge_labels(real_loss, fake_loss, device):
     """Does real_loss fall towards high outputs and fake_loss towards low ones, and is the fake label 0?"""
     real, fake = (_curve(loss, [0.1, 0.5, 0.9], device) for loss in (real_loss, fake_loss))
-    wants = ["high" if curve[2] < curve[1] < curve[0] else "low" if curve[0] < curve[1] < curve[2] else "middling"
-             for curve in (real, fake)]
+    wants = ["high" if a > b > c else "low" if a < b < c else "middling" for a, b, c in (real, fake)]
     if wants != ["high", "low"]:
         look = "which labels are used: 1 in real_loss, 0 in fake_loss."
         if wants == ["low", "high"]:
@@ -983,116 +980,110 @@ def _judge_labels(real_loss, fake_loss, device):
                     "the labels are swapped: 1 belongs in real_loss, 0 in fake_loss.")
         elif wants[0] == wants[1]:
             look = "both use the same label: 1 belongs in real_loss, 0 in fake_loss."
+        numbers = [" ".join(f"{value:.2f}" for value in curve) for curve in (real, fake)]
         _fail("real_loss least for high outputs, fake_loss least for low ones.",
               f"real_loss is least for {wants[0]}, fake_loss for {wants[1]} ones. For outputs 0.1, 0.5, 0.9: "
-              f"real_loss {_numbers(real)}; fake_loss {_numbers(fake)}.",
+              f"real_loss {numbers[0]}; fake_loss {numbers[1]}.",
               "D would be taught to call faces fake and fakes faces, or to tell nothing apart.", look)
     label = _logistic_label(fake_loss, device)
-    if label is None:
-        low = _curve(fake_loss, [0.02, 0.06], device)
-        smoothed = low[0] > low[1]
-    else:
-        smoothed = label > 0.01
-    if smoothed:
-        _fail("0 as the label of fakes.", "a label above 0: fake_loss rises again as D grows sure that a fake is a fake.",
+    close_to_0 = _curve(fake_loss, [0.02, 0.06], device)
+    if label > 0.01 if label is not None else close_to_0[0] > close_to_0[1]:
+        _fail("0 as the label of fakes.", "a label above 0: fake_loss rises again as D grows sure that a fake is one.",
               "smoothing is for the real side only. Fakes with a label above 0 hold G where it is: D asks for them.",
               "fake_loss: labels of zero, without smoothing or noise.")
-
-
-def _numbers(values):
-    return " ".join(f"{value:.2f}" for value in values)
-
-
-_TWO_SIGMOIDS = "squashed twice, a loss cannot get near 0 even when D is right, and its gradient stays weak."
-_ONE_SIGMOID = "drop D's sigmoid and keep BCEWithLogitsLoss (numerically the better form), or keep it and use BCELoss."
 
 
 def _judge_meeting(real_loss, fake_loss, D):
     """The losses on what D really gives: is the sigmoid applied exactly once? Returns advice."""
     device = _device_of(D)
-    scores = _call("D to run on images of shape (7, 3, 32, 32)", D.train(), torch.rand(7, 3, 32, 32, device=device) * 2 - 1)
+    images = torch.rand(7, 3, 32, 32, device=device) * 2 - 1
+    scores = _call("D to run on images of shape (7, 3, 32, 32)", D.train(), images)
     for name, loss in (("real_loss", real_loss), ("fake_loss", fake_loss)):
         _call(f"{name} to run on D's output of shape {tuple(scores.shape)}", loss, scores)
     if _gives_probabilities(D):
         if _has_sigmoid(real_loss, fake_loss, device):
-            _fail("one sigmoid between D's last layer and the loss.", "two: D ends in a sigmoid, and the loss applies its own.",
-                  _TWO_SIGMOIDS, _ONE_SIGMOID)
+            _fail_sigmoids("the loss")
         curve = _curve(fake_loss, [-1, 0, 2], device)
         if curve[0] < curve[1] - 0.01 and math.isfinite(curve[2]):
             return ["D ends in a sigmoid, but these losses want scores below 0 for fakes, where a sigmoid never gets. "
-                    "Without the sigmoid it has its full range."]
+                    "Without the sigmoid they have their full range."]
         return []
     wrong = _curve(real_loss, [-4, -2], device)
     if math.isnan(sum(wrong)) or wrong[0] == wrong[1]:
-        _fail("losses that take whatever D gives.", "D gives raw scores (logits), and the loss takes probabilities in [0, 1] only.",
-              "as soon as a score leaves [0, 1], training ends with an error or in nan.",
+        _fail("losses that take whatever D gives.", "raw scores (logits) from D, for losses that only know [0, 1].",
+              "as soon as a score leaves [0, 1], the gradient is 0 or nan, or training ends with an error.",
               "use BCEWithLogitsLoss, which has the sigmoid inside, or end D in a sigmoid.")
     return []
+
+
+def _fail_sigmoids(where):
+    _fail("one sigmoid between D's last layer and the loss.", f"two: D ends in a sigmoid, and {where} applies its own.",
+          "squashed twice, a loss cannot get near 0 even when D is right, and its gradient stays weak.",
+          "drop D's sigmoid and keep BCEWithLogitsLoss (numerically the better form), or keep it and use BCELoss.")
 
 
 @_check("d_optimizer and g_optimizer", "two optimizers, one over D's parameters and one over G's",
         "D and G play against each other: each must be moved by its own optimizer and by no other")
 def test_optimizers(d_optimizer, g_optimizer, D, G):
-    """Check the two optimizers: all of one network's parameters each, nothing else, and a learning rate that can work."""
-    pairs = (("d_optimizer", d_optimizer, "D", D, "G", G), ("g_optimizer", g_optimizer, "G", G, "D", D))
-    for name, optimizer, *_ in pairs:
+    """Check the two optimizers: all of one network's parameters each, no others, and a learning rate that can work."""
+    for name, optimizer in (("d_optimizer", d_optimizer), ("g_optimizer", g_optimizer)):
         if optimizer is None:
             raise _NotBegun(f"{name} is None")
-        if not hasattr(optimizer, "param_groups") or not hasattr(optimizer, "step"):
+        if not hasattr(optimizer, "param_groups") or not hasattr(optimizer, "zero_grad"):
             _fail(f"{name} to be an optimizer of torch.optim.", f"{_summary(optimizer)}.",
                   "training calls its zero_grad() and step().", f"{name} = torch.optim.Adam(...).")
     if d_optimizer is g_optimizer:
         _fail("two optimizers.", "one and the same for D and G.",
               "a step of it moves both networks at once: each step for D would also spoil G.", "the line of g_optimizer.")
+    _judge_parameters("d_optimizer", d_optimizer, "D", D, "G", G)
+    _judge_parameters("g_optimizer", g_optimizer, "G", G, "D", D)
     advice = {}
-    for name, optimizer, net_name, net, other_name, other in pairs:
-        held = {id(p) for group in optimizer.param_groups for p in group["params"]}
-        own = {id(p): key for key, p in net.named_parameters() if p.requires_grad}
-        others = {id(p) for p in other.parameters()}
-        _judge_parameters(name, net_name, other_name, held, own, others - set(map(id, net.parameters())),
-                          {id(p) for p in net.parameters()})
+    for name, optimizer in (("d_optimizer", d_optimizer), ("g_optimizer", g_optimizer)):
         for group in optimizer.param_groups:
-            for line in _judge_rate(name, optimizer, group):
-                advice.setdefault(line, []).append(name)
-    return [f"{' and '.join(dict.fromkeys(names))}: {line}" for line, names in advice.items()]
+            for line in _judge_rate(name, group):
+                advice.setdefault(line, {})[name] = None
+    return [f"{' and '.join(names)}: {line}" for line, names in advice.items()]
 
 
-def _judge_parameters(name, net_name, other_name, held, own, others, every):
-    """Does an optimizer hold exactly the parameters (given by id) of its own network?"""
+def _judge_parameters(name, optimizer, net_name, net, other_name, other):
+    """Does an optimizer hold exactly the parameters of its own network?"""
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    own = {id(p): key for key, p in net.named_parameters()}
+    needed = {id(p) for p in net.parameters() if p.requires_grad}
     expected = f"{name} to hold the parameters of {net_name}, all of them and no others."
-    if held & others:
-        both = bool(held & every)
-        _fail(expected, f"{f'those of {net_name} and of {other_name} together' if both else f'those of {other_name}'}.",
-              f"its step would move {other_name}, which plays for the other side.", f"{name}: {net_name}.parameters().")
-    missing = [key for number, key in own.items() if number not in held]
-    if len(missing) == len(own):
+    if held & {id(p) for p in other.parameters()}:
+        both = f"{net_name} and of {other_name} together" if held & own.keys() else other_name
+        _fail(expected, f"those of {both}.", f"its step would move {other_name}, which plays for the other side.",
+              f"{name}: {net_name}.parameters().")
+    missing = needed - held
+    if missing == needed:
         _fail(expected, "the parameters of some other network.",
               f"its step would leave {net_name} as it is, without an error: often a {net_name} that was built anew since.",
               f"run the cell that builds {name} again, after build_network.")
     if missing:
-        _fail(expected, f"{len(missing)} of {len(own)} missing, the first: {missing[0]}.",
-              "layers that are left out stay as they were drawn at random.", f"{name}: {net_name}.parameters(), not a part of it.")
-    if held - every:
-        _fail(expected, f"{len(held - every)} parameters besides that are in neither network.",
+        _fail(expected, f"{len(missing)} of {len(needed)} are missing, among them {own[min(missing, key=list(own).index)]}.",
+              "layers that are left out stay as they were drawn at random.",
+              f"{name}: {net_name}.parameters(), not a part of it.")
+    if held - own.keys():
+        _fail(expected, f"{len(held - own.keys())} parameters besides that are in neither network.",
               "they are moved to no purpose, and are often a sign of a network that was built anew.",
               f"{name}: {net_name}.parameters().")
 
 
-def _judge_rate(name, optimizer, group):
+def _judge_rate(name, group):
     """A learning rate that can work; advice on rates and betas that are less usual."""
     rate, betas = float(group["lr"]), group.get("betas")
     if group.get("maximize"):
         _fail(f"{name} to make its loss smaller.", "maximize=True.", "D and G would each learn to be wrong.",
               f"{name}: leave maximize out.")
-    most = 0.02 if betas is not None else 1.0
-    if not 1e-6 <= rate <= most:
+    if not 1e-6 <= rate <= (0.02 if betas else 1.0):
         _fail(f"a learning rate for {name} that can work: 0.0002 to 0.001 for Adam.", f"lr = {rate:g}.",
               "too low, and the faces never come; too high, and the weights leap about and one network wins at once.",
               f"{name}: lr=0.0002 is where the DCGAN paper starts.")
     advice = []
-    if betas is not None and not 0.0002 <= round(rate, 9) <= 0.001:
+    if betas and not 0.0002 <= round(rate, 9) <= 0.001:
         advice.append(f"lr = {rate:g}. Between 0.0002 and 0.001 Adam trains GANs of this size well.")
-    if betas is not None and not 0.1 <= float(betas[0]) <= 0.3:
+    if betas and not 0.1 <= float(betas[0]) <= 0.3:
         beta1 = float(betas[0])
         reason = ("is PyTorch's default, and carries gradients on for ten steps and more, while the opponent moves on"
                   if beta1 > 0.8 else "is the DCGAN paper's choice, and works" if beta1 == 0.5 else "is unusual")
@@ -1105,8 +1096,14 @@ def _judge_rate(name, optimizer, group):
 # ---------------------------------------------------------------------------------------------------------------------
 
 _ROWS = torch.arange(32, device="cpu")
-_REAL = (1 - 2 * (_ROWS % 2)).double()[:, None].expand(3, 32, 32)          # stripes one pixel high: what is real
-_FAKE = (1 - 2 * (_ROWS // 2 % 2)).double()[:, None].expand(3, 32, 32)     # stripes two pixels high: what is fake
+_REAL = (1 - 2 * (_ROWS % 2)).double()[:, None].expand(3, 32, 32)       # stripes one pixel high: what is real
+_FAKE = (1 - 2 * (_ROWS // 2 % 2)).double()[:, None].expand(3, 32, 32)  # stripes two pixels high: what is fake
+
+
+def _is_real(images):
+    """Which of the images show the real stripes more than the fake ones, (n,) on the CPU."""
+    images = images.double().cpu()
+    return (images * _REAL).mean((1, 2, 3)) > (images * _FAKE).mean((1, 2, 3)).abs()
 
 
 class _ProbeD(nn.Module):
@@ -1159,15 +1156,17 @@ class _Game:
         self.g_optimizer = torch.optim.SGD(self.G.parameters(), lr=300.0)
         self.pushes = []  # for each step of d_optimizer: how strongly it pulls real and fake scores
         self.d_optimizer.register_step_pre_hook(lambda *_: self.pushes.append(self._push()))
+        self.batch_changed = False
 
     def _push(self):
         gradient = self.D.weight.grad
-        return (0.0, 0.0) if gradient is None else tuple(float((gradient.cpu() * side).sum()) for side in (_REAL, _FAKE))
+        return (0, 0) if gradient is None else [abs(float((gradient.cpu() * side).sum())) for side in (_REAL, _FAKE)]
 
     def move(self, side, n):
         """Run the learner's step for "D" or "G" on n images.
 
-        Returns its result, whether D and G moved, and how the scores of real images, fakes and G's own paint changed.
+        Returns: its result; whether D and whether G moved; how D's scores of real images, of fakes and of G's paint
+        changed.
         """
         D, G = self.D.train(), self.G.train()
         D.seen, G.seen, self.pushes[:] = [], [], []
@@ -1182,8 +1181,10 @@ class _Game:
         else:
             result = _call(f"generator_step(D, G, batch_size={n}, g_optimizer) to run",
                            self.g_step, D, G, n, self.g_optimizer)
-        moved = [not torch.equal(new.detach(), old) for new, old in zip((*D.parameters(), *G.parameters()), before)]
-        return result, moved[0], any(moved[1:]), [new - old for new, old in zip(self._scores(real), scores)]
+        after = (*D.parameters(), *G.parameters())
+        d_moved, *g_moved = [not torch.equal(new, old) for new, old in zip(after, before, strict=True)]
+        changes = [new - old for new, old in zip(self._scores(real), scores, strict=True)]
+        return result, d_moved, any(g_moved), changes
 
     def _scores(self, real):
         weight, paint = self.D.weight.detach().double().cpu(), self.G.paint.detach().double().cpu()
@@ -1206,59 +1207,46 @@ class _Game:
 def test_training_steps(discriminator_step, generator_step, D=None, G=None):
     """Check discriminator_step(D, G, real_images, d_optimizer) and generator_step(D, G, batch_size, g_optimizer).
 
-    They run in turn, as in training, on a small D and G of the check's own, and with D and G given, once on those.
+    They run in turn, as in training, on a small D and G of the check's own; with D and G given, also on those.
     Sound: with or without detach, one backward pass or two, gradients cleared before use by whatever means.
     """
     given = [net for net in (D, G) if net is not None]
-    device = _device_of(*given)
-    if not given and torch.cuda.is_available() and device.type == "cpu":
-        device = _steps_device(discriminator_step, generator_step)
-    game = _Game(discriminator_step, generator_step, device)
-    advice, latents, fakes = [], {"D": [], "G": []}, []
-
+    game = _Game(discriminator_step, generator_step, _steps_device(discriminator_step, generator_step, given))
+    advice, drawn = [], {"D": [], "G": []}
     for side, n in (("D", 6), ("G", 5)):  # one move each, with no gradients left from before
         game.clear()
         result, *outcome = game.move(side, n)
         (_judge_d_step if side == "D" else _judge_g_step)(game, n, result, *outcome)
         advice += _judge_result(side, result)
-        latents[side].append(torch.cat(game.G.seen))
-        fakes.append(len(latents[side][0]))
+        drawn[side].append(torch.cat(game.G.seen))
     for side, n in (("D", 6), ("G", 5), ("D", 11), ("G", 9)):  # in turn, with what they leave behind
         if n > 6:
             game.spoil()
-        _, _, _, (real, fake, paint) = game.move(side, n)
+        *_, (real, fake, paint) = game.move(side, n)
         if (real <= 0 or fake >= 0) if side == "D" else paint <= 0:
             _fail_leftovers(side)
-        latents[side].append(torch.cat(game.G.seen))
-        wanted = len(latents[side][0]) if n <= 6 else None
-        if wanted is None and len(latents[side][-1]) == len(latents[side][0]):
-            _fail(f"as many fakes as there are images, {n} here.", f"{len(latents[side][-1])}, as for the batch before.",
-                  "the last batch of an epoch is smaller, and a batch size is yours to change.",
-                  "the step: real_images.size(0) in D's, the argument batch_size in G's, and not a fixed number.")
+        drawn[side].append(torch.cat(game.G.seen))
     if game.batch_changed:
-        advice.append("discriminator_step changes the batch itself. A loader that keeps its pictures in memory would give "
-                      "them scaled already the next time: x * 2 - 1 makes a new tensor, x.mul_(2) does not.")
-    for side in "DG":
-        advice += _judge_latents(side, latents[side], game.G.z_size)
+        advice.append("discriminator_step changes the batch itself. A loader that keeps its pictures in memory would "
+                      "give them scaled already the next time: x * 2 - 1 makes a new tensor, x.mul_(2) does not.")
+    advice += _judge_drawn("discriminator_step", drawn["D"], game.G.z_size)
+    advice += _judge_drawn("generator_step", drawn["G"], game.G.z_size)
     if D is not None and _gives_probabilities(D) and _applies_sigmoid(game):
-        _fail("one sigmoid between D's last layer and the loss.", "two: D ends in a sigmoid, and the loss in the step applies its own.",
-              _TWO_SIGMOIDS, _ONE_SIGMOID)
+        _fail_sigmoids("the loss in discriminator_step")
     if len(given) == 2:
         _judge_together(discriminator_step, generator_step, D, G)
-    return list(dict.fromkeys(advice))
+    return advice
 
 
-def _steps_device(discriminator_step, generator_step):
-    """Where the learner's steps make their tensors, when there is a GPU and no network to tell."""
-    game = _Game(discriminator_step, generator_step, "cpu")
-    try:
-        game.d_step(game.D, game.G, torch.rand(4, 3, 32, 32), game.d_optimizer)
-        game.g_step(game.D, game.G, 4, game.g_optimizer)
-    except RuntimeError:
-        return torch.device("cuda")
-    except Exception:
-        pass
-    return torch.device("cpu")
+def _steps_device(discriminator_step, generator_step, given):
+    """Where the learner's steps make their tensors: with the networks given, else where they run."""
+    if not given and torch.cuda.is_available():
+        game = _Game(discriminator_step, generator_step, "cpu")
+        try:
+            game.move("D", 4), game.move("G", 4)
+        except AssertionError:
+            return torch.device("cuda")
+    return _device_of(*given)
 
 
 def _judge_used(name, game, result, moved):
@@ -1272,23 +1260,21 @@ def _judge_used(name, game, result, moved):
     for net, net_name in ((game.D, "D"), (game.G, "G")):
         if not net.training:
             _fail(f"{net_name} in training mode after {name}, as before.", "eval mode.",
-                  "in eval mode BatchNorm and dropout no longer do their work: from the second step on, training is another.",
+                  "in eval mode BatchNorm and dropout no longer do their work, from the second step on.",
                   f"after {net_name}.eval(), set {net_name}.train() again.")
         if not all(p.requires_grad for p in net.parameters()):
             _fail(f"{net_name} able to learn after {name}.", "requires_grad is False on its parameters.",
                   "its next step would have nothing to change.", "set requires_grad_(True) again at the end of the step.")
 
 
-def _judge_d_step(game, n, result, d_moved, g_moved, gains):
+def _judge_d_step(game, n, result, d_moved, g_moved, changes):
     """One move of D, on n real images: what D saw, and where its scores went."""
-    name = "discriminator_step"
-    _judge_used(name, game, result, d_moved or g_moved)
+    _judge_used("discriminator_step", game, result, d_moved or g_moved)
     rows = torch.cat([images.double().cpu() for images, _ in game.D.seen] or [torch.zeros(0, 3, 32, 32)])
-    is_real = (rows * _REAL).mean((1, 2, 3)) > (rows * _FAKE).mean((1, 2, 3)).abs()
-    real, fake = rows[is_real], rows[~is_real]
+    real, fake = rows[_is_real(rows)], rows[~_is_real(rows)]
     for kind, part in (("real images", real), ("images of the given G", fake)):
         if not len(part):
-            _fail("D to see real images and fakes in its step.", f"no {kind} among the {len(rows)} images that D was shown.",
+            _fail("D to see real images and fakes in its step.", f"no {kind} among the {len(rows)} that D was shown.",
                   "shown one kind only, D says the same of everything, and G has nothing to learn from.",
                   "the step: D(real images) with real_loss and D(G(z)) with fake_loss.")
     low, high = real.min().item(), real.max().item()
@@ -1296,59 +1282,60 @@ def _judge_d_step(game, n, result, d_moved, g_moved, gains):
         slip = "not scaled" if low > -0.5 else "scaled twice" if low < -1.5 else "on another scale"
         _fail("D to see real images in [-1, 1]; the loader gives them in [0, 1].",
               f"real images from {low:.2f} to {high:.2f}: {slip}.",
-              "G's images lie in [-1, 1]: D would tell real from fake by the range, and G would learn nothing about faces.",
+              "G's images lie in [-1, 1]: D would tell real from fake by range alone, and G learn nothing about faces.",
               "scale(real_images), exactly once, before D sees them.")
     _judge_fakes(fake)
     if g_moved:
         _fail("G unchanged by D's step.", "G's weights have moved.",
-              "D's step lowers D's loss: moving G along makes its faces easier to tell, the opposite of what G is for.",
+              "D's step lowers D's loss: moving G along makes its faces easier to tell, the opposite of its aim.",
               "d_optimizer holds D's parameters only; call no step of another optimizer here.")
     if not d_moved:
         _fail("D's weights to move.", "they are as before: no step(), or none with gradients.", "D would never learn.",
-              "the order: zero_grad(), then backward(), then step(). After backward(), zero_grad() wipes the gradients out.")
-    up, down = gains[0], -gains[1]
+              "the order: zero_grad(), then backward(), then step(). After backward(), zero_grad() wipes them out.")
+    up, down = changes[0], -changes[1]
     if up < 0.02 * down or down < 0.02 * up:
-        kind = "real images" if abs(up) < 0.02 * abs(down) else "fakes" if abs(down) < 0.02 * abs(up) else ""
+        idle = "real images" if abs(up) < 0.02 * abs(down) else "fakes" if abs(down) < 0.02 * abs(up) else ""
         _fail("D's score to rise on real images and to fall on fakes.",
-              f"the {kind} count for nothing in the step." if kind else
+              f"the {idle} count for nothing in the step." if idle else
               f"{'a fall' if up < 0 else 'a rise'} on real images, {'a rise' if down < 0 else 'a fall'} on fakes.",
               "D's two answers together are what G learns from.",
               "both losses, added before backward(), or two backward() calls with no zero_grad() between them."
-              if kind else "real_loss belongs to D(real images), fake_loss to D(G(z)).")
+              if idle else "real_loss belongs to D(real images), fake_loss to D(G(z)).")
     if len(game.pushes) == 2:
-        (real_1, fake_1), (real_2, fake_2) = game.pushes
-        if abs(fake_1) < 0.05 * abs(real_1) and abs(real_2) > 0.4 * abs(real_1):
+        (real_first, fake_first), (real_second, _) = game.pushes
+        if fake_first < 0.05 * real_first and real_second > 0.4 * real_first:
             _fail("gradients cleared before each of the two steps.", "the real images' gradient is used twice.",
                   "real images weigh double, and D leans towards calling everything real.",
                   "zero_grad() before the second backward(), or one step() after both.")
 
 
-def _judge_fakes(fake):
-    low, high = fake.min().item(), fake.max().item()
-    if low < -1.3 or high > 1.3 or low > -0.3:
+def _judge_fakes(images):
+    low, high = images.min().item(), images.max().item()
+    if not -1.3 < low < -0.3 or high > 1.3:
         _fail("D to see G's images as G makes them, in [-1, 1].", f"fakes from {low:.2f} to {high:.2f}.",
               "real and fake must come to D on one scale.", "scale() is for the real images only.")
 
 
-def _judge_g_step(game, n, result, d_moved, g_moved, gains):
+def _judge_g_step(game, n, result, d_moved, g_moved, changes):
     """One move of G, with n fakes: has G, and G alone, moved to what D calls real?"""
-    name = "generator_step"
-    _judge_used(name, game, result, d_moved or g_moved)
+    _judge_used("generator_step", game, result, d_moved or g_moved)
     if not game.G.seen or not game.D.seen:
-        _fail("D's judgement of new images of G.", f"{'G' if not game.G.seen else 'D'} was not called.",
+        _fail("D's judgement of new images of G.", f"{'D' if game.G.seen else 'G'} was not called.",
               "G has no other teacher than what D says about its images.", "the step: real_loss(D(G(z))).")
     _judge_fakes(torch.cat([images for images, _ in game.D.seen]))
     if d_moved:
-        _fail("D unchanged by G's step.", "D's weights have moved.",
-              "moved along with G, D learns to be fooled.", "g_optimizer holds G's parameters only; step no other here.")
+        _fail("D unchanged by G's step.", "D's weights have moved.", "moved along with G, D learns to be fooled.",
+              "g_optimizer holds G's parameters only; call no step of another optimizer here.")
     if not g_moved:
-        _fail("G's weights to move.", "they are as before: no step(), or none with gradients.", "G would never get better.",
+        _fail("G's weights to move.", "they are as before: no step(), or none with gradients.",
+              "G would never get better.",
               "a graph cut between G and the loss by detach(), no_grad() or .data; a zero_grad() after backward().")
-    if gains[2] <= 0:
+    if changes[2] <= 0:
         _fail("G to move towards images that D scores higher, as real.", "D's score of G's images falls.",
               "G would learn to be caught.", "the label: G's loss is real_loss(D(G(z))).")
-    if sum(map(len, game.G.seen)) % n:
-        _fail(f"{n} fakes for batch_size = {n}.", f"{sum(map(len, game.G.seen))}.",
+    made = sum(map(len, game.G.seen))
+    if made % n:
+        _fail(f"{n} fakes for batch_size = {n}.", f"{made}.",
               "the batch size is yours to choose, and memory follows it.", "z: its first size is the argument batch_size.")
 
 
@@ -1358,8 +1345,8 @@ def _judge_result(side, result):
     try:
         number = float(result)
     except (TypeError, ValueError, RuntimeError):
-        number = None
-    if number is None or not math.isfinite(number):
+        number = math.nan
+    if not math.isfinite(number):
         _fail(f"{name} to return its loss, one finite number.", f"{_summary(result)}.",
               "train() collects these numbers: the two curves are how you see whether the game is in balance.",
               "the return: loss.item().")
@@ -1370,54 +1357,53 @@ def _judge_result(side, result):
 
 
 def _fail_leftovers(side):
-    name, net = ("discriminator_step", "D") if side == "D" else ("generator_step", "G")
-    other = "G's step sends its gradient through D" if side == "D" else "D's step sends its gradient through G, unless detached"
+    name, other = ("discriminator_step", "G") if side == "D" else ("generator_step", "D")
     _fail(f"{name} to use the gradients of its own backward() only.",
-          f"{net} is pushed the wrong way by gradients left over from before.",
-          f"{other}: left in place, it is added to the next one, and {net} is pulled to the other side.",
-          f"zero_grad() before backward() in {name}.")
+          f"{side} is pushed the wrong way by gradients left over from before.",
+          f"{other}'s step sends its gradient through {side}, too: left there, it is added to {side}'s own and works "
+          f"against it.", f"zero_grad() before backward() in {name}.")
 
 
-def _judge_latents(side, latents, z_size):
-    """The z's that one step drew in its three calls: new ones each time, as many numbers as G takes. Returns advice."""
-    name = "discriminator_step" if side == "D" else "generator_step"
-    n = min(map(len, latents))
-    if torch.equal(latents[0][:n], latents[1][:n]) or torch.equal(latents[1][:n], latents[2][:n]) or (
-            len(latents[0]) > 1 and torch.equal(latents[0][0], latents[0][1])):
+def _judge_drawn(name, drawn, z_size):
+    """The z's that one step drew for batches of n, n and about 2n images: new ones, as many as needed. Returns advice."""
+    first, second, third = drawn
+    if len(third) == len(first):
+        _fail(f"as many fakes in {name} as there are images in its batch.", f"{len(first)}, whatever the batch.",
+              "the last batch of an epoch is smaller, and a batch size is yours to change.",
+              "the first size of z: real_images.size(0) in D's step, the argument batch_size in G's.")
+    if torch.equal(first, second) or torch.equal(first, third[:len(first)]) or torch.equal(third[0], third[1]):
         _fail(f"new z for every image in {name}.", "the same z again.",
               "G would learn to make a few fixed faces, and nothing in between.",
               "draw z inside the step, with no seed set there, one row for each image.")
     advice = []
-    every = torch.cat(latents)
-    if every.shape[1] != z_size:
-        advice.append(f"{name} draws z with {every.shape[1]} numbers for a G whose z_size is {z_size}. "
+    if first.shape[1] != z_size:
+        advice.append(f"{name} draws z with {first.shape[1]} numbers for a G whose z_size is {z_size}. "
                       "Take it from G.z_size: a fixed or global number breaks with the next G.")
-    if (every >= 0).all():
+    if (torch.cat(drawn) >= 0).all():
         advice.append(f"{name} draws z from positive numbers only. Around 0, as torch.randn gives them, G starts better.")
     return advice
 
 
 def _applies_sigmoid(game):
-    """Does the loss inside discriminator_step apply a sigmoid? Told by how its gradient at fakes grows with D's output."""
+    """Does the loss in discriminator_step apply a sigmoid? Told by how its gradient at fakes grows with D's output."""
     strength = []
     for level in (0.1, 0.8):
-        game.clear()
         game.D = _ProbeD().to(game.device)
         game.D.level = level
         game.d_optimizer = torch.optim.SGD(game.D.parameters(), lr=0.0)
         game.move("D", 8)
-        for images, gradients in game.D.seen:
-            is_fake = (images.cpu() * _FAKE).mean((1, 2, 3)) > (images.cpu() * _REAL).mean((1, 2, 3)).abs()
-            if is_fake.any() and gradients:
+        for images, gradients in list(game.D.seen):
+            fake = ~_is_real(images)
+            if fake.any() and gradients:
                 with torch.no_grad():
-                    output = game.D(images[is_fake.to(images.device)]).mean().item()
-                strength.append((output, gradients[0].cpu()[is_fake].mean().item()))
+                    output = game.D(images[fake.to(images.device)]).mean().item()
+                strength.append((output, gradients[0].cpu()[fake].mean().item()))
                 break
     if len(strength) < 2 or not strength[0][1]:
         return False
     (low, weak), (high, strong) = strength
-    sigmoid = [1 / (1 + math.exp(-t)) for t in (low, high)]
-    return abs(strong / weak - sigmoid[1] / sigmoid[0]) < 0.01
+    grows = (1 + math.exp(-low)) / (1 + math.exp(-high))  # the gradient of log(1 + e^t) is the sigmoid
+    return abs(strong / weak - grows) < 0.01
 
 
 def _judge_together(discriminator_step, generator_step, D, G):
@@ -1435,10 +1421,11 @@ def _judge_together(discriminator_step, generator_step, D, G):
 # The rubric report
 # ---------------------------------------------------------------------------------------------------------------------
 
+
 class RubricReport:
     """The rubric as a table: HTML in Jupyter, plain text elsewhere.
 
-    lines: one (part, what is asked, verdict, note) each; verdict is "met", "not met" or "a person decides".
+    lines: (part, what is asked, verdict, note) each; the verdict is "met", "not met" or "a person decides".
     """
 
     def __init__(self, lines, faces=None):
@@ -1456,14 +1443,13 @@ class RubricReport:
     def _repr_html_(self):
         colours = {"met": "#2a9d57", "not met": "#d1495b", "a person decides": "#8a7f00"}
         cell = '<td style="text-align:left;vertical-align:top">'
-        rows = "".join(
-            f'<tr>{cell}{html.escape(part)}</td>{cell}{html.escape(asked)}</td>'
-            f'{cell}<b style="color:{colours[verdict]}">{verdict}</b></td>{cell}{html.escape(note)}</td></tr>'
-            for part, asked, verdict, note in self.lines)
+        rows = "".join(f'<tr>{cell}{html.escape(part)}</td>{cell}{html.escape(asked)}</td>{cell}'
+                       f'<b style="color:{colours[verdict]}">{verdict}</b></td>{cell}{html.escape(note)}</td></tr>'
+                       for part, asked, verdict, note in self.lines)
         faces = "" if self._faces is None else (
-            '<p>Above: real images. Below: generated ones.<br>'
-            f'<img alt="real images above generated ones" style="image-rendering:pixelated" src="data:image/png;base64,{self._faces}"></p>')
-        return f"<p><b>{html.escape(self._count())}</b></p><table>{rows}</table>{faces}"
+            '<p>Above: real images. Below: generated ones.<br><img alt="real images above generated ones" '
+            f'style="image-rendering:pixelated" src="data:image/png;base64,{self._faces}"></p>')
+        return f"<p><b>{self._count()}</b></p><table>{rows}</table>{faces}"
 
     def _count(self):
         verdicts = [verdict for _, _, verdict, _ in self.lines]
@@ -1502,7 +1488,8 @@ def rubric_report(get_dataloader=None, scale=None, D=None, G=None, weights_init_
     line("Discriminator", "dropout at a low probability", _rubric_dropout, "D")
     line("Discriminator", "one value out, read as a probability through a sigmoid", _rubric_value, "D", "real_loss")
     line("Generator", "deeper than the discriminator by two layers or more", _rubric_depth, "G", "D")
-    line("Generator", "transposed convolutions, kernels divisible by strides, a last layer of stride 1", _rubric_transposed, "G")
+    line("Generator", "transposed convolutions, kernels divisible by strides, a last layer of stride 1",
+         _rubric_transposed, "G")
     line("Generator", "less dropout than the discriminator", _rubric_less_dropout, "G", "D")
     line("Generator", "BatchNorm, ReLU and tanh", _rubric_parts, "G")
     line("Generator", "images of the processed data's shape", _rubric_shape, "G", "real_images")
@@ -1516,7 +1503,8 @@ def rubric_report(get_dataloader=None, scale=None, D=None, G=None, weights_init_
          "discriminator_step", "generator_step", "D", "G")
     line("Training", "a loss history of the whole training", _rubric_history, "history")
     line("Results", "the fixed z's faces kept through training", _rubric_samples, "samples")
-    line("Results", "BatchNorm's running statistics, and what eval() changes, shown and explained", _rubric_statistics, "G")
+    line("Results", "BatchNorm's running statistics, and what eval() changes, shown and explained",
+         _rubric_statistics, "G")
     line("Results", "the faces are realistic", _rubric_faces, "real_images", "fake_images")
     return RubricReport(lines, _faces_png(real_images, fake_images))
 
@@ -1551,18 +1539,18 @@ def _looked_at(net):
 def _rubric_strides(D):
     watch = _looked_at(D)
     strides = [stride for _, stride in watch.kernels("conv2d")]
-    return max(strides, default=0) > 1 and not watch.pools(), f"strides {_listed(strides)}" + (
-        f"; pooling: {watch.pools()[0][0]}." if watch.pools() else ".")
+    pools = [step.name for step in watch.pools()]
+    return max(strides, default=1) > 1 and not pools, f"strides {_listed(strides)}; pooling: {_listed(pools)}."
 
 
 def _rubric_leaky(D):
-    slopes = [_setting(step, "negative_slope", 1, 0.01) for step in _looked_at(D).steps if "leaky_relu" in step[0]]
+    slopes = [step.setting("negative_slope", 1, 0.01) for step in _looked_at(D).steps if "leaky_relu" in step.name]
     return bool(slopes) and all(0.1 <= slope <= 0.2 for slope in slopes), f"slopes {_listed(slopes)}."
 
 
 def _rubric_norm(D):
     watch = _looked_at(D)
-    count, first = sum(name == "batch_norm" for name, *_ in watch.steps), "batch_norm" in watch.names_of_layer(0)
+    count, first = sum(step.name == "batch_norm" for step in watch.steps), "batch_norm" in watch.by_layer()[0]
     return count > 0 and not first, f"{count} BatchNorm layers, {'one' if first else 'none'} of them on the first layer."
 
 
@@ -1607,13 +1595,13 @@ def _rubric_less_dropout(G, D):
 
 
 def _rubric_parts(G):
-    names = {name.rstrip("_") for name in _looked_at(G).names()}
-    absent = [label for label, name in (("BatchNorm", "batch_norm"), ("ReLU", "relu"), ("tanh", "tanh")) if name not in names]
+    parts, names = {"BatchNorm": "batch_norm", "ReLU": "relu", "tanh": "tanh"}, _looked_at(G).names()
+    absent = [part for part, name in parts.items() if name not in names]
     return not absent, f"no {' and no '.join(absent)}." if absent else ""
 
 
 def _rubric_shape(G, real_images):
-    made, real = tuple(_looked_at(G).steps[-1][3].shape[1:]), tuple(real_images.shape[1:])
+    made, real = tuple(_looked_at(G).steps[-1].out.shape[1:]), tuple(real_images.shape[1:])
     return made == real, f"G makes {made}, the data has {real}."
 
 
@@ -1676,7 +1664,7 @@ def _listed(values):
 
 
 def _faces_png(real_images, fake_images):
-    """Two rows of up to 12, real above generated, as base64 of a PNG; None if either is missing or is no batch of images."""
+    """Two rows of up to 12, real above generated, as base64 of a PNG; None if either is no batch of images."""
     try:
         rows = [torch.cat(list(images.detach().float().cpu()[:12]), 2)
                 for images in (real_images, (fake_images + 1) / 2)]

@@ -34,8 +34,8 @@ def load(path=ROOT / "face_generation.ipynb", **instead):
 
 
 SET_UP = {
-    "image_size", "batch_size", "d_conv_dim", "g_conv_dim", "z_size", "device", "D", "G", "G_average", "learning_rate", "betas",
-    "d_optimizer", "g_optimizer",
+    "image_size", "batch_size", "d_conv_dim", "g_conv_dim", "z_size", "device", "learning_rate", "betas",
+    "D", "G", "G_average", "d_optimizer", "g_optimizer",
 }
 
 

@@ -139,7 +139,7 @@ class OwnLoader:
         order = list(range(len(self.images)))
         random.shuffle(order)
         for start in range(0, len(order), self.batch_size):
-            picked = self.images[order[start:start + self.batch_size]]
+            picked = self.images[order[start : start + self.batch_size]]
             yield picked.contiguous(memory_format=torch.channels_last), torch.zeros(len(picked))
 
 
@@ -149,7 +149,9 @@ def own_loader(batch_size, image_size, data_dir="processed_celeba_small/"):
 
 def resized_in_collate(batch_size, image_size, data_dir="processed_celeba_small/"):
     def collate(pairs):
-        images = torch.stack([torch.nn.functional.interpolate(image[None], (image_size, image_size))[0] for image, _ in pairs])
+        images = torch.stack(
+            [torch.nn.functional.interpolate(image[None], (image_size, image_size))[0] for image, _ in pairs]
+        )
         return images, torch.tensor([label for _, label in pairs])
 
     return DataLoader(folder(data_dir, TENSOR), batch_size, shuffle=True, collate_fn=collate)
@@ -307,7 +309,7 @@ def not_written(batch_size, image_size, data_dir="processed_celeba_small/"):
 
 
 loaders.wrong("no resize", no_resize, says="(4, 3, 64, 64)")
-loaders.wrong("a crop instead of a resize", only_crop, says="only a part")
+loaders.wrong("a crop instead of a resize", only_crop, says="a part of each")
 loaders.wrong("no shuffle", no_shuffle, says="the order of the files")
 loaders.wrong("shuffled once and for all", shuffled_once, says="the same order")
 loaders.wrong("size fixed at 32", fixed_size, says="24 x 24")
@@ -381,9 +383,15 @@ def scale_not_written(x, feature_range=(-1, 1)):
 scales.sound("min and max", min_max_names)
 scales.sound("the other way round", lambda x, feature_range=(-1, 1): feature_range[0] * (1 - x) + feature_range[1] * x)
 scales.sound("on a clone", on_a_clone)
-scales.sound("lerp", lambda x, feature_range=(-1, 1): torch.lerp(
-    torch.full_like(x, feature_range[0]), torch.full_like(x, feature_range[1]), x))
-scales.sound("mul and add", lambda x, feature_range=(-1, 1): x.mul(feature_range[1] - feature_range[0]).add(feature_range[0]))
+scales.sound(
+    "lerp",
+    lambda x, feature_range=(-1, 1): torch.lerp(
+        torch.full_like(x, feature_range[0]), torch.full_like(x, feature_range[1]), x
+    ),
+)
+scales.sound(
+    "mul and add", lambda x, feature_range=(-1, 1): x.mul(feature_range[1] - feature_range[0]).add(feature_range[0])
+)
 scales.sound("clamped besides", lambda x, feature_range=(-1, 1): min_max_names(x, feature_range).clamp(*feature_range))
 scales.sound("through numpy", through_numpy)
 scales.sound("in double precision", double_precision)
@@ -394,7 +402,9 @@ scales.wrong("a copy", lambda x, feature_range=(-1, 1): x.clone(), says="as it w
 scales.wrong("range ignored", lambda x, feature_range=(-1, 1): x * 2 - 1, says="(-1, 1) only")
 scales.wrong("only symmetric ranges", lambda x, feature_range=(-1, 1): (x * 2 - 1) * feature_range[1])
 scales.wrong("low added to a stretch by high", lambda x, feature_range=(-1, 1): x * feature_range[1] + feature_range[0])
-scales.wrong("low subtracted", lambda x, feature_range=(-1, 1): x * (feature_range[1] - feature_range[0]) - feature_range[0])
+scales.wrong(
+    "low subtracted", lambda x, feature_range=(-1, 1): x * (feature_range[1] - feature_range[0]) - feature_range[0]
+)
 scales.wrong("low forgotten", lambda x, feature_range=(-1, 1): x * (feature_range[1] - feature_range[0]))
 scales.wrong("wrong order", lambda x, feature_range=(-1, 1): min_max_names(x, feature_range[::-1]), says="turned round")
 scales.wrong("stretched by the batch", own_limits, says="own limits")
@@ -402,16 +412,94 @@ scales.wrong("stretched by each image", per_image_limits, says="own limits")
 scales.wrong("from 0 to 255", lambda x, feature_range=(-1, 1): min_max_names(x / 255, feature_range), says="255")
 scales.wrong("to 255", lambda x, feature_range=(-1, 1): min_max_names(x * 255, feature_range))
 scales.wrong("in place", in_place, says="in place")
-scales.wrong("scaled twice", lambda x, feature_range=(-1, 1): min_max_names(min_max_names(x, feature_range), feature_range))
+scales.wrong(
+    "scaled twice", lambda x, feature_range=(-1, 1): min_max_names(min_max_names(x, feature_range), feature_range)
+)
 scales.wrong("clamped to [0, 1]", lambda x, feature_range=(-1, 1): min_max_names(x, feature_range).clamp(0, 1))
 scales.wrong("tanh", lambda x, feature_range=(-1, 1): torch.tanh(x))
 scales.wrong("standardised", lambda x, feature_range=(-1, 1): (x - x.mean()) / x.std())
 scales.wrong("whole numbers", lambda x, feature_range=(-1, 1): min_max_names(x, feature_range).int())
 scales.wrong("a numpy array", lambda x, feature_range=(-1, 1): min_max_names(x, feature_range).numpy(), says="tensor")
-scales.wrong("a tuple", lambda x, feature_range=(-1, 1): (min_max_names(x, feature_range), feature_range), says="tensor")
+scales.wrong(
+    "a tuple", lambda x, feature_range=(-1, 1): (min_max_names(x, feature_range), feature_range), says="tensor"
+)
 scales.wrong("one dimension more", lambda x, feature_range=(-1, 1): min_max_names(x, feature_range)[None])
 scales.wrong("no feature_range", lambda x: x * 2 - 1, says="signature")
 scales.wrong("another name for feature_range", lambda x, limits=(-1, 1): min_max_names(x, limits), says="feature_range")
 scales.wrong("another default", lambda x, feature_range=(0, 1): min_max_names(x, feature_range))
 scales.not_begun("nothing returned", lambda x, feature_range=(-1, 1): None)
 scales.not_begun("NotImplementedError", scale_not_written)
+
+
+# More of both, odd but sound or subtly wrong
+
+
+class FixedOrder(torch.utils.data.Sampler):
+    """Shuffles, but with a fresh seed of the same number at every pass."""
+
+    def __init__(self, length):
+        self.length = length
+
+    def __iter__(self):
+        return iter(torch.randperm(self.length, generator=torch.Generator().manual_seed(0)).tolist())
+
+    def __len__(self):
+        return self.length
+
+
+def seeded_at_every_pass(batch_size, image_size, data_dir="processed_celeba_small/"):
+    data = faces(image_size, data_dir)
+    return DataLoader(data, batch_size, sampler=FixedOrder(len(data)))
+
+
+class Wrapped:
+    def __init__(self, loader):
+        self.loader = loader
+
+    def __iter__(self):
+        for images, labels in self.loader:
+            yield images.float(), labels
+
+
+def wrapped(batch_size, image_size, data_dir="processed_celeba_small/"):
+    return Wrapped(plain(batch_size, image_size, data_dir))
+
+
+def with_steps(*steps):
+    """A loader with further transforms; `size` in a step stands for square(image_size)."""
+
+    def get_dataloader(batch_size, image_size, data_dir="processed_celeba_small/"):
+        done = [square(image_size) if step == "size" else step for step in steps]
+        return DataLoader(folder(data_dir, *done), batch_size, shuffle=True)
+
+    return get_dataloader
+
+
+def a_list(batch_size, image_size, data_dir="processed_celeba_small/"):
+    return list(plain(batch_size, image_size, data_dir))
+
+
+def dictionaries(batch_size, image_size, data_dir="processed_celeba_small/"):
+    def collate(pairs):
+        return {"images": torch.stack([image for image, _ in pairs])}
+
+    return DataLoader(faces(image_size, data_dir), batch_size, shuffle=True, collate_fn=collate)
+
+
+def one_row_more(batch_size, image_size, data_dir="processed_celeba_small/"):
+    return DataLoader(
+        folder(data_dir, transforms.Resize((image_size + 1, image_size)), TENSOR), batch_size, shuffle=True
+    )
+
+
+loaders.sound("slightly turned and shifted", with_steps("size", transforms.RandomAffine(5, (0.05, 0.05)), TENSOR))
+loaders.sound("a border cut off, then resized", with_steps(transforms.CenterCrop(56), "size", TENSOR))
+loaders.sound("a loader wrapped in another", wrapped)
+loaders.wrong("seeded anew at every pass", seeded_at_every_pass, says="the same order")
+loaders.wrong(
+    "blue, green, red", with_steps("size", TENSOR, transforms.Lambda(lambda x: x.flip(0))), says="other colours"
+)
+loaders.wrong("a negative", with_steps("size", TENSOR, transforms.Lambda(lambda x: 1 - x)), says="other colours")
+loaders.wrong("one row more than columns", one_row_more, says="(4, 3, 33, 32)")
+loaders.wrong("a list of batches", a_list, says="the same order")
+loaders.wrong("batches as dictionaries", dictionaries, says="(images, labels)")

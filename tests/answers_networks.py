@@ -87,38 +87,73 @@ def slope():
 class TutorialD(Sequential):
     def __init__(self, conv_dim):
         c = conv_dim
-        super().__init__(nn.Conv2d(3, c, 4, 2, 1, bias=False), slope(),
-                         nn.Conv2d(c, 2 * c, 4, 2, 1, bias=False), nn.BatchNorm2d(2 * c), slope(),
-                         nn.Conv2d(2 * c, 4 * c, 4, 2, 1, bias=False), nn.BatchNorm2d(4 * c), slope(),
-                         nn.Conv2d(4 * c, 1, 4, 1, 0, bias=False), nn.Sigmoid(), nn.Flatten())
+        super().__init__(
+            nn.Conv2d(3, c, 4, 2, 1, bias=False),
+            slope(),
+            nn.Conv2d(c, 2 * c, 4, 2, 1, bias=False),
+            nn.BatchNorm2d(2 * c),
+            slope(),
+            nn.Conv2d(2 * c, 4 * c, 4, 2, 1, bias=False),
+            nn.BatchNorm2d(4 * c),
+            slope(),
+            nn.Conv2d(4 * c, 1, 4, 1, 0, bias=False),
+            nn.Sigmoid(),
+            nn.Flatten(),
+        )
 
 
 class SpectralD(Sequential):
     def __init__(self, conv_dim):
         c = conv_dim
-        super().__init__(spectral_norm(nn.Conv2d(3, c, 4, 2, 1)), slope(), spectral_norm(nn.Conv2d(c, 2 * c, 4, 2, 1)), slope(),
-                         nn.Flatten(), spectral_norm(nn.Linear(2 * c * 64, 1)))
+        super().__init__(
+            spectral_norm(nn.Conv2d(3, c, 4, 2, 1)),
+            slope(),
+            spectral_norm(nn.Conv2d(c, 2 * c, 4, 2, 1)),
+            slope(),
+            nn.Flatten(),
+            spectral_norm(nn.Linear(2 * c * 64, 1)),
+        )
 
 
 class OlderSpectralD(Sequential):
     def __init__(self, conv_dim):
         c, norm = conv_dim, nn.utils.spectral_norm
-        super().__init__(norm(nn.Conv2d(3, c, 4, 2, 1)), slope(), norm(nn.Conv2d(c, 2 * c, 4, 2, 1)), slope(),
-                         nn.Flatten(), norm(nn.Linear(2 * c * 64, 1)))
+        super().__init__(
+            norm(nn.Conv2d(3, c, 4, 2, 1)),
+            slope(),
+            norm(nn.Conv2d(c, 2 * c, 4, 2, 1)),
+            slope(),
+            nn.Flatten(),
+            norm(nn.Linear(2 * c * 64, 1)),
+        )
 
 
 class InstanceNormD(Sequential):
     def __init__(self, conv_dim):
         c = conv_dim
-        super().__init__(nn.Conv2d(3, c, 5, 2, 2), slope(), nn.Conv2d(c, 2 * c, 5, 2, 2), nn.InstanceNorm2d(2 * c, affine=True),
-                         slope(), nn.Flatten(), nn.Linear(2 * c * 64, 1))
+        super().__init__(
+            nn.Conv2d(3, c, 5, 2, 2),
+            slope(),
+            nn.Conv2d(c, 2 * c, 5, 2, 2),
+            nn.InstanceNorm2d(2 * c, affine=True),
+            slope(),
+            nn.Flatten(),
+            nn.Linear(2 * c * 64, 1),
+        )
 
 
 class LayerNormD(Sequential):
     def __init__(self, conv_dim):
         c = conv_dim
-        super().__init__(nn.Conv2d(3, c, 4, 2, 1), slope(), nn.Conv2d(c, 2 * c, 4, 2, 1), nn.GroupNorm(1, 2 * c), slope(),
-                         nn.Conv2d(2 * c, 1, 8), nn.Flatten())
+        super().__init__(
+            nn.Conv2d(3, c, 4, 2, 1),
+            slope(),
+            nn.Conv2d(c, 2 * c, 4, 2, 1),
+            nn.GroupNorm(1, 2 * c),
+            slope(),
+            nn.Conv2d(2 * c, 1, 8),
+            nn.Flatten(),
+        )
 
 
 class ResidualD(nn.Module):
@@ -193,8 +228,14 @@ class ReluD(EarlierD):
 
 class NoNormD(Sequential):
     def __init__(self, conv_dim):
-        super().__init__(nn.Conv2d(3, conv_dim, 4, 2, 1), slope(), nn.Conv2d(conv_dim, 2 * conv_dim, 4, 2, 1), slope(),
-                         nn.Flatten(), nn.Linear(2 * conv_dim * 64, 1))
+        super().__init__(
+            nn.Conv2d(3, conv_dim, 4, 2, 1),
+            slope(),
+            nn.Conv2d(conv_dim, 2 * conv_dim, 4, 2, 1),
+            slope(),
+            nn.Flatten(),
+            nn.Linear(2 * conv_dim * 64, 1),
+        )
 
 
 class HalfDropoutD(EarlierDropoutD):
@@ -210,8 +251,15 @@ class AlwaysDropoutD(EarlierD):
 
 class NoStrideD(Sequential):
     def __init__(self, conv_dim):
-        super().__init__(nn.Conv2d(3, conv_dim, 3, padding=1), slope(), nn.Conv2d(conv_dim, 8, 3, padding=1), nn.BatchNorm2d(8),
-                         slope(), nn.Flatten(), nn.Linear(8 * 32 * 32, 1))
+        super().__init__(
+            nn.Conv2d(3, conv_dim, 3, padding=1),
+            slope(),
+            nn.Conv2d(conv_dim, 8, 3, padding=1),
+            nn.BatchNorm2d(8),
+            slope(),
+            nn.Flatten(),
+            nn.Linear(8 * 32 * 32, 1),
+        )
 
 
 discriminators.sound("a finished notebook of the earlier edition", EarlierD)
@@ -276,8 +324,16 @@ class SoftmaxD(EarlierD):
 
 class MaxPoolD(Sequential):
     def __init__(self, conv_dim):
-        super().__init__(nn.Conv2d(3, conv_dim, 3, padding=1), slope(), nn.MaxPool2d(2), nn.Conv2d(conv_dim, 2 * conv_dim, 4, 2, 1),
-                         nn.BatchNorm2d(2 * conv_dim), slope(), nn.Flatten(), nn.Linear(2 * conv_dim * 64, 1))
+        super().__init__(
+            nn.Conv2d(3, conv_dim, 3, padding=1),
+            slope(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(conv_dim, 2 * conv_dim, 4, 2, 1),
+            nn.BatchNorm2d(2 * conv_dim),
+            slope(),
+            nn.Flatten(),
+            nn.Linear(2 * conv_dim * 64, 1),
+        )
 
 
 class AveragePoolD(EarlierD):
@@ -616,10 +672,18 @@ class TutorialG(nn.Module):
         super().__init__()
         c, self.z_size = conv_dim, z_size
         self.main = nn.Sequential(
-            nn.ConvTranspose2d(z_size, 4 * c, 4, 1, 0, bias=False), nn.BatchNorm2d(4 * c), nn.ReLU(True),
-            nn.ConvTranspose2d(4 * c, 2 * c, 4, 2, 1, bias=False), nn.BatchNorm2d(2 * c), nn.ReLU(True),
-            nn.ConvTranspose2d(2 * c, c, 4, 2, 1, bias=False), nn.BatchNorm2d(c), nn.ReLU(True),
-            nn.ConvTranspose2d(c, 3, 4, 2, 1, bias=False), nn.Tanh())
+            nn.ConvTranspose2d(z_size, 4 * c, 4, 1, 0, bias=False),
+            nn.BatchNorm2d(4 * c),
+            nn.ReLU(True),
+            nn.ConvTranspose2d(4 * c, 2 * c, 4, 2, 1, bias=False),
+            nn.BatchNorm2d(2 * c),
+            nn.ReLU(True),
+            nn.ConvTranspose2d(2 * c, c, 4, 2, 1, bias=False),
+            nn.BatchNorm2d(c),
+            nn.ReLU(True),
+            nn.ConvTranspose2d(c, 3, 4, 2, 1, bias=False),
+            nn.Tanh(),
+        )
 
     def forward(self, z):
         return self.main(z.view(z.size(0), -1, 1, 1))
@@ -630,10 +694,21 @@ class ResizeG(nn.Module):
         super().__init__()
         c, self.z_size, self.c = conv_dim, z_size, conv_dim
         self.fc = nn.Linear(z_size, 4 * c * 16)
-        self.main = nn.Sequential(nn.BatchNorm2d(4 * c), nn.ReLU(), nn.Upsample(scale_factor=2),
-                                  nn.Conv2d(4 * c, 2 * c, 3, padding=1), nn.BatchNorm2d(2 * c), nn.ReLU(), nn.Upsample(scale_factor=2),
-                                  nn.Conv2d(2 * c, c, 3, padding=1), nn.BatchNorm2d(c), nn.ReLU(), nn.Upsample(scale_factor=2),
-                                  nn.Conv2d(c, 3, 3, padding=1), nn.Tanh())
+        self.main = nn.Sequential(
+            nn.BatchNorm2d(4 * c),
+            nn.ReLU(),
+            nn.Upsample(scale_factor=2),
+            nn.Conv2d(4 * c, 2 * c, 3, padding=1),
+            nn.BatchNorm2d(2 * c),
+            nn.ReLU(),
+            nn.Upsample(scale_factor=2),
+            nn.Conv2d(2 * c, c, 3, padding=1),
+            nn.BatchNorm2d(c),
+            nn.ReLU(),
+            nn.Upsample(scale_factor=2),
+            nn.Conv2d(c, 3, 3, padding=1),
+            nn.Tanh(),
+        )
 
     def forward(self, z):
         return self.main(self.fc(z).view(len(z), -1, 4, 4))
@@ -975,8 +1050,7 @@ class TemplateG(nn.Module):
 
 
 class EmptyForwardG(SizedG):
-    def forward(self, z):
-        ...
+    def forward(self, z): ...
 
 
 generators.not_begun("NotImplementedError", UnwrittenInitG)
@@ -1111,7 +1185,7 @@ initials.wrong("std 0.2", initial(lambda w: w.normal_(0.0, 0.2)), says="std 0.2"
 initials.wrong("std 0.002", initial(lambda w: w.normal_(0.0, 0.002)), says="std 0.002")
 initials.wrong("std 1", initial(lambda w: w.normal_()), says="std 1")
 initials.wrong("variance instead of std", initial(lambda w: w.normal_(0.0, math.sqrt(0.02))), says="variance")
-initials.wrong("uniform, std 0.02", initial(lambda w: w.uniform_(-0.02 * 3 ** 0.5, 0.02 * 3 ** 0.5)), says="distribution")
+initials.wrong("uniform, std 0.02", initial(lambda w: w.uniform_(-0.02 * 3**0.5, 0.02 * 3**0.5)), says="distribution")
 initials.wrong("uniform up to 0.02", initial(lambda w: w.uniform_(-0.02, 0.02)), says="std 0.01")
 initials.wrong("truncated at two std", initial(lambda w: nn.init.trunc_normal_(w, 0, 0.02, -0.04, 0.04)))
 initials.wrong("xavier", initial(nn.init.xavier_normal_))
@@ -1131,3 +1205,299 @@ initials.wrong("in place on a leaf", leaf_in_place, says="line")
 initials.wrong("a copy is drawn, nothing written", nothing_written, says="a copy does not")
 initials.not_begun("NotImplementedError", initial_not_written)
 initials.not_begun("only pass", initial_empty)
+
+
+# More of all three, odd but sound or subtly wrong
+
+
+class LazyD(Sequential):
+    def __init__(self, conv_dim):
+        super().__init__(
+            nn.LazyConv2d(conv_dim, 4, 2, 1),
+            slope(),
+            nn.LazyConv2d(2 * conv_dim, 4, 2, 1),
+            nn.LazyBatchNorm2d(),
+            slope(),
+            nn.Flatten(),
+            nn.LazyLinear(1),
+        )
+
+
+class WeightNormD(Sequential):
+    def __init__(self, conv_dim):
+        norm = nn.utils.weight_norm  # the older function, whose modules cannot be copied
+        super().__init__(
+            norm(nn.Conv2d(3, conv_dim, 4, 2, 1)), slope(), nn.Flatten(), norm(nn.Linear(conv_dim * 256, 1))
+        )
+
+
+class AttentionD(EarlierD):
+    """Self-attention whose share starts at 0, as in SAGAN: at first no gradient gets into it."""
+
+    def __init__(self, conv_dim):
+        super().__init__(conv_dim)
+        c = 4 * conv_dim
+        self.query, self.key, self.value = nn.Conv2d(c, c // 8, 1), nn.Conv2d(c, c // 8, 1), nn.Conv2d(c, c, 1)
+        self.gamma = nn.Parameter(torch.zeros(1))
+
+    def features(self, x):
+        x = super().features(x)
+        weights = torch.softmax(self.query(x).flatten(2).transpose(1, 2) @ self.key(x).flatten(2), dim=-1)
+        return x + self.gamma * (self.value(x).flatten(2) @ weights.transpose(1, 2)).view(x.shape)
+
+
+class CheckpointD(EarlierD):
+    def features(self, x):
+        return torch.utils.checkpoint.checkpoint(super().features, x, use_reentrant=False)
+
+
+class NoisyInTrainingD(EarlierD):
+    def forward(self, x):
+        return super().forward(x + 0.1 * torch.randn_like(x) if self.training else x)
+
+
+class PadAndCropD(EarlierD):
+    def features(self, x):
+        return super().features(F.pad(x, (2, 2, 2, 2))[:, :, 2:-2, 2:-2])
+
+
+class FunctionalD(nn.Module):
+    def __init__(self, conv_dim):
+        super().__init__()
+        self.a = nn.Parameter(0.1 * torch.randn(conv_dim, 3, 4, 4))
+        self.b = nn.Parameter(0.1 * torch.randn(conv_dim * 256, 1))
+        self.norm = nn.BatchNorm2d(conv_dim)
+
+    def forward(self, x):
+        return F.leaky_relu(self.norm(F.conv2d(x, self.a, stride=2, padding=1)), 0.2).flatten(1) @ self.b
+
+
+class LinearD(Sequential):
+    def __init__(self, conv_dim):
+        super().__init__(
+            nn.Flatten(), nn.Linear(3072, conv_dim), nn.LayerNorm(conv_dim), slope(), nn.Linear(conv_dim, 1)
+        )
+
+
+class HalfImageD(EarlierD):
+    def __init__(self, conv_dim):
+        super().__init__(conv_dim)
+        self.fc = nn.Linear(conv_dim * 4 * 8, 1)
+
+    def forward(self, x):
+        return self.fc(self.features(x[:, :, :16]).flatten(1))
+
+
+class BlurD(EarlierD):
+    def features(self, x):
+        return F.avg_pool2d(super().features(x), 3, stride=1, padding=1)
+
+
+class SumD(MeanD):
+    def forward(self, x):
+        return self.fc(self.features(x).sum((2, 3)))
+
+
+class EinsumD(MeanD):
+    def forward(self, x):
+        return self.fc(torch.einsum("bchw->bc", self.features(x)))
+
+
+class HardD(EarlierD):
+    def forward(self, x):
+        return (super().forward(x) > 0).float()
+
+
+class LooseWeightD(nn.Module):
+    """A weight that is neither a Parameter nor a buffer."""
+
+    def __init__(self, conv_dim, learns=False):
+        super().__init__()
+        self.weight = torch.randn(conv_dim, 3, 4, 4, requires_grad=learns)
+        self.fc = nn.Linear(conv_dim * 256, 1)
+
+    def forward(self, x):
+        return self.fc(F.leaky_relu(F.conv2d(x, self.weight, stride=2, padding=1), 0.2).flatten(1))
+
+
+class LooseLearningD(LooseWeightD):
+    def __init__(self, conv_dim):
+        super().__init__(conv_dim, learns=True)
+
+
+class DictionaryD(nn.Module):
+    def __init__(self, conv_dim):
+        super().__init__()
+        self.layers = {"first": nn.Linear(3072, conv_dim)}
+        self.fc = nn.Linear(conv_dim, 1)
+
+    def forward(self, x):
+        return self.fc(F.leaky_relu(self.layers["first"](x.flatten(1)), 0.2))
+
+
+class TwoResultsD(EarlierD):
+    def forward(self, x):
+        out = super().forward(x)
+        return torch.sigmoid(out), out
+
+
+class TransposedD(EarlierD):
+    def forward(self, x):
+        return super().forward(x).T
+
+
+class StretchedD(EarlierD):
+    def forward(self, x):
+        out = super().forward(x)
+        return (out - out.min()) / (out.max() - out.min() + 1e-8)
+
+
+discriminators.sound("lazy layers", LazyD)
+discriminators.sound("weight norm", WeightNormD)
+discriminators.sound("attention with a share of 0", AttentionD)
+discriminators.sound("gradient checkpoints", CheckpointD)
+discriminators.sound("noise in training", NoisyInTrainingD)
+discriminators.sound("padded and cut", PadAndCropD)
+discriminators.sound("weights without layers", FunctionalD, advice="BatchNorm on D's first layer")
+discriminators.sound("linear layers only", LinearD, advice="stride")
+discriminators.wrong("half of the image", HalfImageD, says="50% of the pixels")
+discriminators.wrong("pooling with stride 1", BlurD, says="pooling")
+discriminators.wrong("sum over the picture", SumD, says="pooling: sum")
+discriminators.wrong("sum by einsum", EinsumD, says="pooling: einsum")
+discriminators.wrong("0 or 1", HardD, says="cut off")
+discriminators.wrong("a tensor as weight", LooseWeightD, says="(16, 3, 4, 4)")
+discriminators.wrong("a learning tensor as weight", LooseLearningD, says="(16, 3, 4, 4)")
+discriminators.wrong("layers in a dictionary", DictionaryD, says="nn.ModuleList")
+discriminators.wrong("two results", TwoResultsD, says="a tuple of 2")
+discriminators.wrong("(1, B)", TransposedD, says="(1, 7)")
+discriminators.wrong("stretched by the batch", StretchedD, says="neighbours")
+
+
+class LazyG(nn.Module):
+    def __init__(self, z_size, conv_dim):
+        super().__init__()
+        self.z_size = z_size
+        self.main = nn.Sequential(
+            nn.LazyLinear(conv_dim * 64),
+            nn.Unflatten(1, (conv_dim, 8, 8)),
+            nn.LazyBatchNorm2d(),
+            nn.ReLU(),
+            nn.LazyConvTranspose2d(conv_dim, 4, 2, 1),
+            nn.LazyBatchNorm2d(),
+            nn.ReLU(),
+            nn.LazyConvTranspose2d(3, 4, 2, 1),
+            nn.Tanh(),
+        )
+
+    def forward(self, z):
+        return self.main(z)
+
+
+class StyleG(nn.Module):
+    """A learned constant that z modulates, and noise with a share that starts at 0."""
+
+    def __init__(self, z_size, conv_dim):
+        super().__init__()
+        self.z_size = z_size
+        self.constant = nn.Parameter(torch.randn(1, conv_dim, 8, 8))
+        self.style, self.share = nn.Linear(z_size, 2 * conv_dim), nn.Parameter(torch.zeros(1))
+        self.conv, self.to_rgb = nn.Conv2d(conv_dim, conv_dim, 3, padding=1), nn.Conv2d(conv_dim, 3, 3, padding=1)
+
+    def forward(self, z):
+        scale, shift = self.style(z)[:, :, None, None].chunk(2, dim=1)
+        x = F.instance_norm(self.conv(self.constant.expand(len(z), -1, -1, -1))) * (1 + scale) + shift
+        x = F.leaky_relu(x + self.share * torch.randn_like(x[:, :1]), 0.2)
+        return torch.tanh(self.to_rgb(F.interpolate(x, scale_factor=4, mode="bilinear")))
+
+
+class LinearG(nn.Module):
+    def __init__(self, z_size, conv_dim):
+        super().__init__()
+        self.z_size = z_size
+        self.main = nn.Sequential(
+            nn.Linear(z_size, conv_dim), nn.BatchNorm1d(conv_dim), nn.ReLU(), nn.Linear(conv_dim, 3072)
+        )
+
+    def forward(self, z):
+        return torch.tanh(self.main(z)).view(-1, 3, 32, 32)
+
+
+class SoftsignG(SizedG):
+    def forward(self, z):
+        return F.softsign(self.raw(z))
+
+
+class FirstZG(SizedG):
+    def forward(self, z):
+        return super().forward(z[:1].expand(len(z), -1))
+
+
+class TanhTwiceG(SizedG):
+    def forward(self, z):
+        return torch.tanh(torch.tanh(self.raw(z)))
+
+
+class StretchedG(SizedG):
+    def forward(self, z):
+        x = self.raw(z)
+        return 2 * (x - x.min()) / (x.max() - x.min()) - 1
+
+
+class RoundedZG(SizedG):
+    def forward(self, z):
+        return super().forward(z.round())
+
+
+class ZeroToOneG(SizedG):
+    def forward(self, z):
+        return (super().forward(z) + 1) / 2
+
+
+class ChannelsLastG(SizedG):
+    def forward(self, z):
+        return super().forward(z).permute(0, 2, 3, 1)
+
+
+generators.sound("lazy layers", LazyG)
+generators.sound("a constant modulated by z", StyleG)
+generators.sound("linear layers only", LinearG)
+generators.sound("softsign", SoftsignG)
+generators.wrong("the first z for all", FirstZG, says="neighbours")
+generators.wrong("tanh twice", TanhTwiceG, says="0.76")
+generators.wrong("stretched by the batch", StretchedG, says="neighbours")
+generators.wrong("z rounded", RoundedZG, says="100 of 100")
+generators.wrong("0 to 1", ZeroToOneG, says="from 0 to 1")
+generators.wrong("channels last", ChannelsLastG, says="(7, 32, 32, 3)")
+
+
+def own_parameters(m):
+    for parameter in m.parameters(recurse=False):
+        if parameter.ndim > 1:
+            nn.init.normal_(parameter, 0.0, 0.02)
+
+
+def with_try(m):
+    try:
+        if m.weight.dim() > 1:
+            m.weight.data = torch.normal(0.0, 0.02, m.weight.shape)
+    except AttributeError:
+        pass
+
+
+def recursive(m):
+    for part in m.modules():
+        by_name(part)
+
+
+initials.sound("by the layer's own parameters", own_parameters)
+initials.sound("by trying", with_try)
+initials.sound("into its parts as well", recursive)
+initials.wrong("added to what was there", initial(lambda w: w.add_(0.02 * torch.randn_like(w))), says="mean 0.4")
+initials.wrong("no negative weights", initial(lambda w: w.normal_(0, 0.02).abs_()), says="mean 0.01")
+initials.wrong("the first filter only", initial(lambda w: w[0].normal_(0, 0.02)))
+initials.wrong("every filter alike", initial(lambda w: w.copy_(0.02 * torch.randn_like(w[:1]).expand_as(w))))
+initials.wrong(
+    "a Laplace distribution",
+    initial(lambda w: w.copy_(torch.distributions.Laplace(0.0, 0.02 / 2**0.5).sample(w.shape))),
+    says="distribution",
+)

@@ -55,7 +55,7 @@ def train(case, folder, batch):
         return z
 
     def discriminator_step(D, G, real_images, d_optimizer, fake_images):
-        if rank() == 1 and len(saw["pictures"]) == 2:
+        if rank() == 1 and len(saw["losses"]) == 2:
             if case == "raises":
                 raise RuntimeError("the second process met its end")
             if case == "killed":
@@ -81,11 +81,11 @@ def train(case, folder, batch):
     faces = helper.DecodedFaces(images, torch.zeros(PICTURES))
     loader = DataLoader(faces, batch, shuffle=case != "exact", collate_fn=list)
     optimizers = [torch.optim.Adam(network.parameters(), 1e-3, (0.5, 0.999), fused=True) for network in (D, G)]
-    folder = folder / case
-    checkpoints = folder / ("alone" if batch > BATCH else "checkpoints")
-    names.train_on_each(D, G, loader, *optimizers, checkpoints, EPOCHS, {"batch_size": batch})
-    saw |= {"D": D.state_dict(), "G": G.state_dict(), "optimizer": optimizers[0].state_dict()}
-    torch.save(saw, folder / ("alone.pt" if batch > BATCH else f"{rank()}.pt"))
+    checkpoints = folder / ("real" if case == "resumed" else case) / ("alone" if batch > BATCH else "checkpoints")
+    epochs = EPOCHS + 1 if case == "resumed" else EPOCHS
+    names.train_on_each(D, G, loader, *optimizers, checkpoints, epochs, {"batch_size": batch})
+    saw |= {"D": D.state_dict(), "G": G.state_dict()}
+    torch.save(saw, folder / case / ("alone.pt" if batch > BATCH else f"{rank()}.pt"))
 
 
 def free_port():
@@ -96,7 +96,7 @@ def free_port():
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    for case in ("exact", "real", "raises", "killed"):
+    for case in ("exact", "real", "resumed", "raises", "killed"):
         (folder / case).mkdir()
         try:
             notebook_launcher(train, (case, folder, BATCH), num_processes=2, use_port=free_port())

@@ -18,13 +18,15 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("many")
     program = [sys.executable, str(Path(__file__).with_name("many.py")), str(folder)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    with subprocess.Popen(program, env=environment, stderr=subprocess.PIPE, start_new_session=True, text=True) as process:
+    with subprocess.Popen(program, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          start_new_session=True, text=True) as process:
         try:
-            _, log = process.communicate(timeout=180)  # a hang ends here, with the processes that were started
+            log, _ = process.communicate(timeout=180)  # a hang ends here, with the processes that were started
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 0, log
+    (folder / "log").write_text(log)
     return folder
 
 
@@ -40,7 +42,7 @@ def test_the_losses_are_those_of_one_process_with_the_doubled_batch(runs):
     assert (alone[0] - alone[-1]).abs().min() > 1e-3  # something was learned
 
 
-@pytest.mark.parametrize("case", ["exact", "real"])
+@pytest.mark.parametrize("case", ["exact", "real", "resumed"])
 def test_both_processes_end_with_the_same_weights(runs, case):
     first, second = both(runs, case)
     for network in ("D", "G"):
@@ -57,21 +59,26 @@ def test_they_share_every_epoch_out_in_a_new_order(runs):
     assert len(set(first[0].tolist()) & set(second[0].tolist())) == 0
 
 
-def test_each_draws_z_of_its_own(runs):
-    first, second = (torch.cat(saw["z"]) for saw in both(runs, "real"))
+@pytest.mark.parametrize("case", ["real", "resumed"])
+def test_each_draws_z_of_its_own(runs, case):
+    first, second = (torch.cat(saw["z"][1:]) for saw in both(runs, case))  # the first is fixed_z
     assert len(torch.cat([first, second]).unique(dim=0)) == len(first) + len(second)
 
 
 def test_only_the_first_writes_and_counts_the_images_of_both(runs):
     names = sorted(path.name for path in (runs / "real" / "checkpoints").iterdir())
-    assert names == ["000000006.pt", "000000012.pt"]
+    assert names == ["000000012.pt", "000000018.pt"]  # the last two epochs, one of them of the resumed run
     state = torch.load(runs / "real" / "checkpoints" / names[-1], weights_only=True)
-    assert state["counts"][3] == 2 * 96
-    assert state["history"]["images"][-1] == 2 * 96
+    assert state["counts"][3] == 3 * 96
+    assert state["history"]["images"][-1] == 3 * 96
     assert all(not name.startswith("module.") for part in ("D", "G") for name in state["parts"][part])
 
 
-@pytest.mark.parametrize(("case", "says"), [("raises", "the second process met its end"), ("killed", "SIGKILL")])
-def test_one_that_dies_ends_the_run_with_its_error(runs, case, says):
-    assert says in (runs / case / "error").read_text()
+@pytest.mark.parametrize("case", ["raises", "killed"])
+def test_one_that_dies_ends_the_run_with_an_error(runs, case):
+    assert "FAILED" in (runs / case / "error").read_text()
     assert not list((runs / case).glob("*.pt"))
+
+
+def test_the_error_of_the_one_that_died_is_printed(runs):
+    assert "Process 1 of 2: RuntimeError: the second process met its end" in (runs / "log").read_text()

@@ -22,7 +22,8 @@ def test_the_sections_come_in_the_path_s_order():
     headings = [line for cell in CELLS if cell["cell_type"] == "markdown" for line in source(cell).splitlines()
                 if line.startswith("## ")]
     wanted = ["data", "get_dataloader", "scale", "Discriminator", "Generator", "weights_init_normal", "networks", "device",
-              "losses", "optimizers", "step", "loop", "Training", "curves", "faces", "walk", "Numbers", "Questions", "rubric"]
+              "losses", "optimizers", "step", "loop", "Training", "curves", "faces", "walk", "Numbers", "Questions",
+              "rubric"]
     places = [next(i for i, heading in enumerate(headings) if f"{n + 1}." in heading and name in heading)
               for n, name in enumerate(wanted)]
     assert places == sorted(places)
