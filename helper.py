@@ -5,6 +5,7 @@ training run (figure, checkpoints, signs of trouble), the files that leave the n
 """
 
 import contextlib
+import copy
 import hashlib
 import importlib.util
 import io
@@ -31,6 +32,7 @@ from IPython.display import Image, display
 from PIL import Image as Pillow
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import update_bn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets import folder as image_folder
 from torchvision.transforms.functional import to_tensor
@@ -306,7 +308,7 @@ class Progress(tqdm):
 
     def __init__(self, *args, **kwargs):
         self._handle = None
-        where = {"file": io.StringIO(), "ncols": 100} if _in_notebook() else {"disable": None}
+        where = {"file": io.StringIO(), "ncols": 88} if _in_notebook() else {"disable": None}
         super().__init__(*args, mininterval=0.5, delay=0.5, **{**kwargs, **where})  # what is done at once needs no bar
 
     def display(self, msg=None, pos=None):
@@ -414,6 +416,16 @@ def generate(G, z):
     return faces
 
 
+def settle_statistics(G_average, fixed_z):
+    """Measure BatchNorm's running statistics anew for the averaged weights; those copied from G fit its latest ones.
+
+    The z for it are made of fixed_z's own numbers, so that they suit any distribution, and by a random generator apart,
+    so that training draws the same numbers with it and without.
+    """
+    entries = torch.randint(fixed_z.numel(), (512, fixed_z.shape[1]), generator=torch.Generator().manual_seed(0))
+    update_bn(fixed_z.flatten()[entries.to(fixed_z.device)].split(64), G_average)
+
+
 class _Stop(Exception):
     """Ends the loops of a training run that was interrupted; TrainingRun catches it."""
 
@@ -458,7 +470,8 @@ class TrainingRun:
         self._pending, self._stop, self._rng_at_epoch = [], False, None
         self._whole = []  # the checkpoints known to be whole, the newest last
         self._figure = self._bar = self._before = None
-        self._rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+        alone = not torch.distributed.is_initialized()
+        self._rank, self._processes = (0, 1) if alone else (torch.distributed.get_rank(), torch.distributed.get_world_size())
         for network, optimizer in (("D", "d_optimizer"), ("G", "g_optimizer")):
             held = {id(weight) for group in self.parts[optimizer].param_groups for weight in group["params"]}
             if held.isdisjoint(id(weight) for weight in self.parts[network].parameters()):
@@ -488,7 +501,10 @@ class TrainingRun:
         try:
             if self._bar is not None:
                 self._bar.close()
+            if self._processes > 1 and kind not in (None, _Stop):  # the launcher may name another
+                print(f"Process {self._rank} of {self._processes}: {kind.__name__}: {error}", flush=True)
             if kind is _Stop:
+                settle_statistics(self.parts["G_average"], self.fixed_z)
                 self._save()
             if kind in (None, _Stop):
                 self._show()
@@ -533,7 +549,8 @@ class TrainingRun:
             _set_random_state(now)
         for batch in batches:
             yield batch
-            self.batch, self.step, self.images = self.batch + 1, self.step + 1, self.images + len(batch[0])
+            self.batch, self.step = self.batch + 1, self.step + 1
+            self.images += len(batch[0]) * self._processes
             self.seconds = time.monotonic() - self._began
             if len(self._pending) >= self.BETWEEN or self._stop:
                 self._read_back()
@@ -579,6 +596,7 @@ class TrainingRun:
         self.snapshots.append(self._faces(self.fixed_z))
 
     def _faces(self, z):
+        settle_statistics(self.parts["G_average"], self.fixed_z)
         return torch.from_numpy(to_pixels(generate(self.parts["G_average"], z))).permute(0, 3, 1, 2).contiguous()
 
     def _status(self):
@@ -672,7 +690,10 @@ class TrainingRun:
         self.history, self.snapshots = state["history"], state["snapshots"]
         self.fixed_z = state["fixed_z"].to(self.fixed_z.device)
         self._rng_at_epoch = state["random_at_epoch"]
-        _set_random_state(state["random"])
+        if self._rank == 0:
+            _set_random_state(state["random"])
+        else:  # random numbers of its own: with the first process's it would draw the same z
+            self._rng_at_epoch = _random_state()
 
 
 def _read_checkpoint(path):
@@ -779,18 +800,12 @@ def export_generator(G, z_size, folder):
         G: the generator (an averaged one is unwrapped); z_size: int; folder: where the two files go.
     Returns: list of the two paths.
     """
-    G = getattr(G, "module", G)
-    mode, device = G.training, next(G.parameters()).device
-    G.eval().cpu()
-    try:
-        example = (torch.randn(2, z_size),)
-        program = torch.export.export(G, example, dynamic_shapes=({0: torch.export.Dim.AUTO},))
-        paths = [Path(folder) / "generator.pt2", Path(folder) / "generator.pt"]
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        write_beside(paths[0], lambda file: torch.export.save(program, file))
-        write_beside(paths[1], lambda file: torch.save(G.state_dict(), file))
-    finally:
-        G.train(mode).to(device)
+    G = copy.deepcopy(getattr(G, "module", G)).cpu().eval().to(memory_format=torch.contiguous_format)
+    program = torch.export.export(G, (torch.randn(2, z_size),), dynamic_shapes=({0: torch.export.Dim.AUTO},))
+    paths = [Path(folder) / "generator.pt2", Path(folder) / "generator.pt"]
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    write_beside(paths[0], lambda file: torch.export.save(program, file))
+    write_beside(paths[1], lambda file: torch.save(G.state_dict(), file))
     return [str(path) for path in paths]
 
 

@@ -140,55 +140,55 @@ def traits(rng):
     female, male = woman * (1 - child), (1 - woman) * (1 - child)
 
     # where the face stands, and the sines of the angles by which it is turned
-    f.x, f.y = normal(31.7, 0.8), 36.7 - rng.gamma(1.0, 3.7)
+    f.x, f.y = normal(31.7, 0.8), 37.0 - rng.gamma(1.0, 3.7)
     f.scale = normal(1.05, 0.045)
     f.roll, f.yaw, f.pitch = normal(-0.02, 0.03), normal(0.03, 0.19), normal(0.0, 0.09)
 
     # head
     f.head = normal(22.9, 0.9)  # half its width
-    f.chin = normal(34.0, 1.2) - 2.5 * child + 0.8 * male
-    f.jaw = normal(2.45, 0.25) + 0.35 * male + 0.2 * child  # squareness
+    f.chin = normal(34.5, 1.2) - 2.5 * child + 0.8 * male
+    f.jaw = normal(2.3, 0.25) + 0.35 * male + 0.2 * child  # squareness
     f.top = normal(31, 1.5)
     f.cheek = normal(0.8, 0.4) + 0.8 * child
-    f.lines = old * uniform(0.3, 1.0)
+    f.lines = old * uniform(0.4, 1.2)
 
     # skin, as seen in daylight
     tone = limit(normal(0.25 - 0.08 * female + 0.06 * old, 0.2), 0, 1)
     f.skin = rgb(0.66, 0.42, 0.33) * (1 - tone) + rgb(0.30, 0.15, 0.09) * tone
     f.skin = f.skin * rgb(1, normal(1, 0.04), normal(1, 0.08))
     f.rosy = abs(normal(0, 0.12)) + 0.05 * child
-    f.shine = abs(normal(0, 0.25)) + 0.1
+    f.shine = abs(normal(0, 0.25)) + 0.18
 
     # eyes and brows
     bend = limit(normal(0.25, 0.35), -0.1, 1.0)  # of the mouth
     f.bend, f.smile = bend, max(bend, 0)
     f.eye_wide = normal(4.35, 0.3)
-    f.eye_open = max(0.25, normal(1.3, 0.33) + 0.25 * child + 0.15 * female - 0.35 * f.smile - 0.25 * old)
-    f.eye_tilt = normal(0.09, 0.05)
-    f.iris = normal(2.35, 0.12) + 0.15 * child
+    f.eye_open = max(0.25, normal(1.2, 0.33) + 0.25 * child + 0.15 * female - 0.35 * f.smile - 0.25 * old)
+    f.eye_tilt = normal(0.06, 0.05)
+    f.iris = normal(2.2, 0.12) + 0.15 * child
     f.iris_colour = rgb(0.03, 0.018, 0.012) * uniform(0.4, 2.2)
     if chance(0.05):
         f.iris_colour = rgb(uniform(0.05, 0.15), uniform(0.1, 0.2), uniform(0.1, 0.3))
     f.gaze_u, f.gaze_v = normal(0, 0.5), normal(-0.1, 0.2)
-    f.lash = uniform(0.5, 0.75) + 0.25 * female
+    f.lash = uniform(0.42, 0.68) + 0.22 * female
     f.crease = uniform(0, 0.6)
     f.socket = abs(normal(0.45, 0.2)) + 0.15 * old
     f.bag = abs(normal(0, 0.12)) + 0.25 * f.lines
     f.brow_v = normal(-6.3, 0.8) - 0.4 * child
-    f.brow_thick = abs(normal(1.5, 0.3) + 0.35 * male - 0.15 * child)
-    f.brow_dark = limit(normal(0.75, 0.15) + 0.15 * male - 0.2 * child - 0.2 * old, 0.1, 0.95)
-    f.brow_arch, f.brow_tilt = normal(1.6, 0.5), normal(0.6, 0.8)
+    f.brow_thick = abs(normal(1.35, 0.3) + 0.35 * male - 0.15 * child)
+    f.brow_dark = limit(normal(0.7, 0.15) + 0.15 * male - 0.2 * child - 0.2 * old, 0.1, 0.95)
+    f.brow_arch, f.brow_tilt = normal(1.1, 0.5), normal(0.6, 0.8)
 
     # nose and mouth
-    f.nose_long = normal(11.0, 0.8) - 1.2 * child
-    f.nose_wide = normal(5.1, 0.45) - 0.4 * child + 0.3 * male
+    f.nose_long = normal(10.4, 0.9) - 1.2 * child
+    f.nose_wide = normal(4.8, 0.45) - 0.4 * child + 0.3 * male
     f.nose_high = normal(3.8, 0.8) - 1.0 * child
     f.nostril = uniform(0.3, 0.9)
     f.mouth_v = normal(19.4, 0.7) - 1.0 * child
     f.mouth_wide = normal(7.9, 0.7) + 1.5 * f.smile - 0.9 * child
     f.mouth_open = max(0.0, normal(0.1, 0.5) + (normal(2.4, 0.7) if f.smile > 0.45 else 0.0))
     f.teeth = uniform(0.7, 1.0) if f.smile > 0.3 else uniform(0, 0.6)
-    f.upper_lip, f.lower_lip = abs(normal(2.1, 0.45)), abs(normal(3.0, 0.5))
+    f.upper_lip, f.lower_lip = abs(normal(2.3, 0.45)), abs(normal(3.2, 0.5))
     f.lip_colour = f.skin * rgb(0.60, 0.31, 0.34) * normal(1, 0.1)
     if female and chance(0.45):
         f.lip_colour = f.lip_colour * 0.5 + 0.5 * rgb(uniform(0.35, 0.6), uniform(0.03, 0.12), uniform(0.04, 0.14))
@@ -271,14 +271,14 @@ def traits(rng):
         setattr(f, edge + "_colour", uniform(0, 0.9) * (0.6 + 0.4 * rgb(*rng.random(3))))
 
     # light: the direction it comes from, and how much of it comes from all around
-    f.light_x, f.light_y = normal(0, 0.35), normal(-0.18, 0.25)
+    f.light_x, f.light_y = normal(0, 0.38), normal(-0.04, 0.25)
     f.light_z = max(0.3, 1 - f.light_x**2 - f.light_y**2) ** 0.5
-    f.ambient = uniform(0.12, 0.55)
+    f.ambient = uniform(0.1, 0.5)
 
     # camera
-    f.exposure = rgb(np.exp(normal(0.03, 0.10)), 1.0, np.exp(normal(-0.03, 0.16))) * float(np.exp(normal(0, 0.42)))
+    f.exposure = rgb(np.exp(normal(0.03, 0.10)), 1.0, np.exp(normal(-0.03, 0.16))) * float(np.exp(normal(-0.04, 0.42)))
     f.saturation = limit(normal(1.0, 0.25), 0.3, 1.6) * (not chance(0.045))
-    f.contrast = limit(normal(1.27, 0.15), 0.6, 1.6)
+    f.contrast = limit(normal(1.32, 0.15), 0.6, 1.6)
     f.haze = abs(normal(0, 0.03))
     f.blur = limit(rng.gamma(3, 0.35), 1.0, 2.6)
     f.grain = abs(normal(0, 0.004)) + 0.002
@@ -374,7 +374,7 @@ def head(c, f):
     forehead = 0.3 * soft(-5 - v, 5) + 0.2 * blob(u, v + 2, 5, 6)  # it lies under the hair and leans back
     c.tint(face * (forehead + 0.35 * fold + 0.25 * f.lines * wrinkle), SHADE)
     c.tint(f.rosy * blob(side - 12.5, v - 11, 5, 4.5), rgb(1.0, 0.6, 0.6))
-    c.colour *= (1 + 0.05 * f.lines * noise(f, 40) * face)[:, None]
+    c.colour *= (1 + 0.04 * f.lines * noise(f, 26) * face)[:, None]
     return face
 
 

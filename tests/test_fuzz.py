@@ -61,7 +61,8 @@ def files(draw):
     if damage == "cut":
         del content[draw(st.integers(0, len(content))):]
     elif damage == "flip":  # the header is where the lies are
-        for place in draw(st.lists(st.integers(0, min(len(content), 600) - 1) | st.integers(0, len(content) - 1), max_size=8)):
+        places = st.integers(0, min(len(content), 600) - 1) | st.integers(0, len(content) - 1)
+        for place in draw(st.lists(places, max_size=8)):
             content[place] ^= 1 << draw(st.integers(0, 7))
     elif damage == "zero":
         content.clear()
