@@ -419,11 +419,13 @@ def generate(G, z):
 def settle_statistics(G_average, fixed_z):
     """Measure BatchNorm's running statistics anew for the averaged weights; those copied from G fit its latest ones.
 
-    The z for it are made of fixed_z's own numbers, so that they suit any distribution, and by a random generator apart,
-    so that training draws the same numbers with it and without.
+    The z for it are made of fixed_z's own numbers, so that they suit any distribution. The random state is put back, so
+    that training draws the same numbers with it and without.
     """
-    entries = torch.randint(fixed_z.numel(), (512, fixed_z.shape[1]), generator=torch.Generator().manual_seed(0))
-    update_bn(fixed_z.flatten()[entries.to(fixed_z.device)].split(64), G_average)
+    with torch.random.fork_rng(devices=[fixed_z.device] if fixed_z.is_cuda else []):
+        torch.manual_seed(0)
+        entries = torch.randint(fixed_z.numel(), (512, fixed_z.shape[1])).to(fixed_z.device)
+        update_bn(fixed_z.flatten()[entries].split(64), G_average)
 
 
 class _Stop(Exception):

@@ -531,6 +531,21 @@ def test_generate_uses_evaluation_mode_and_puts_the_mode_back(mode):
     assert G.training == mode and all(torch.equal(value, before[name]) for name, value in G.state_dict().items())
 
 
+def test_settled_statistics_are_those_of_the_averaged_weights_and_draw_no_random_numbers():
+    parts = tiny.networks()
+    average = parts["G_average"]
+    average.module.layers.insert(3, torch.nn.Dropout(0.1))  # which draws, wherever it is in training mode
+    norm = next(layer for layer in average.modules() if isinstance(layer, torch.nn.BatchNorm2d))
+    before, fixed_z = torch.get_rng_state(), torch.randn(32, tiny.Z_SIZE, generator=torch.Generator().manual_seed(0)) + 3
+    helper.settle_statistics(average, fixed_z)
+    assert torch.equal(torch.get_rng_state(), before)
+    means = average.module.layers[0](fixed_z[:, :, None, None]).mean((0, 2, 3))
+    assert torch.allclose(norm.running_mean, means, atol=0.2 * means.abs().max().item())
+    settled = norm.running_mean.clone()
+    helper.settle_statistics(average, fixed_z)
+    assert torch.equal(norm.running_mean, settled)
+
+
 # --- The exported generator
 
 
