@@ -1,17 +1,15 @@
 """Which recipe makes the better faces? Several, trained on the same photographs by the notebook's own loop, in one table.
 
     python benchmarks/recipes.py PHOTOGRAPHS                            every recipe, 400,000 images seen
-    python benchmarks/recipes.py PHOTOGRAPHS --images 2000000 best      only those named
+    python benchmarks/recipes.py PHOTOGRAPHS --images 2000000 default     only those named
 
 1,000 photographs are kept out of training; the faces are compared with them (benchmarks/quality.py). One line of the
 table a recipe, as soon as it is trained. Seconds are those of training alone, on whatever machine this runs.
 """
 
 import argparse
-import importlib.util
 import sys
 import tempfile
-from pathlib import Path
 from types import SimpleNamespace
 
 import notebook
@@ -22,9 +20,6 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import helper
-
-ROOT = Path(__file__).resolve().parent.parent
-
 
 # --- The recipes ------------------------------------------------------------------------------------------------------
 
@@ -158,18 +153,8 @@ def beta1_03(size):
     return recipe
 
 
-def best(size):
-    """further/residual.py: its networks, losses and steps, in the notebook's loop."""
-    spec = importlib.util.spec_from_file_location("residual", ROOT / "further" / "residual.py")
-    further = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(further)
-    steps = {name: getattr(further, name) for name in ("discriminator_step", "generator_step")}
-    D, G = further.build_network(64, 64, 128, size)
-    return SimpleNamespace(names=notebook.load(**steps), D=D, G=G, batch_size=64, betas=(0.0, 0.99), averaged=True)
-
-
 RECIPES = {
-    "learners": learners, "tutorial": tutorial, "default": default, "best": best,
+    "learners": learners, "tutorial": tutorial, "default": default,
     "without_average": without_average, "without_mirror": without_mirror, "without_smoothing": without_smoothing,
     "beta1_03": beta1_03,
 }

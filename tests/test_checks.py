@@ -282,6 +282,9 @@ NOTEBOOK_CHECKS = {
     "def discriminator_step": lambda names: tests.test_training_steps(
         names["discriminator_step"], names["generator_step"], names["D"], names["G"]
     ),
+    "def generator_step": lambda names: tests.test_training_steps(
+        names["discriminator_step"], names["generator_step"], names["D"], names["G"]
+    ),
 }
 
 RESIZE, TO_TENSOR = "transforms.Resize((image_size, image_size)", "transforms.ToTensor()"
@@ -397,14 +400,14 @@ FAULTS = [  # the cell, the fault, what is written in place of what
     ("def discriminator_step", "D: fixed batch size", {D_DRAWS: "random_z(64, G.z_size, real_images.device)"}),
     ("def discriminator_step", "D: the same z", {D_DRAWS: "torch.ones(len(real_images), G.z_size)"}),
     ("def discriminator_step", "left in eval mode", {"d_optimizer.step()": "d_optimizer.step(); D.eval()"}),
-    ("def discriminator_step", "G: zero_grad missing", {"g_optimizer.zero_grad()": "pass"}),
-    ("def discriminator_step", "G: step missing", {"g_optimizer.step()": "pass"}),
-    ("def discriminator_step", "G: wrong label", {f"loss = {G_LOSS}": "loss = fake_loss(D(fake_images))"}),
-    ("def discriminator_step", "G: detached", {f"loss = {G_LOSS}": "loss = real_loss(D(fake_images.detach()))"}),
-    ("def discriminator_step", "G: fixed batch size", {G_DRAWS: "random_z(64, G.z_size, next(G.parameters()).device)"}),
-    ("def discriminator_step", "G: the same z", {G_DRAWS: "torch.ones(batch_size, G.z_size)"}),
+    ("def generator_step", "G: zero_grad missing", {"g_optimizer.zero_grad()": "pass"}),
+    ("def generator_step", "G: step missing", {"g_optimizer.step()": "pass"}),
+    ("def generator_step", "G: wrong label", {f"loss = {G_LOSS}": "loss = fake_loss(D(fake_images))"}),
+    ("def generator_step", "G: detached", {f"loss = {G_LOSS}": "loss = real_loss(D(fake_images.detach()))"}),
+    ("def generator_step", "G: fixed batch size", {G_DRAWS: "random_z(64, G.z_size, next(G.parameters()).device)"}),
+    ("def generator_step", "G: the same z", {G_DRAWS: "torch.ones(batch_size, G.z_size)"}),
     (
-        "def discriminator_step",
+        "def generator_step",
         "G's step moves D",
         {
             "g_optimizer.step()": "g_optimizer.step(); torch.optim.SGD(D.parameters(), 1.0).step()",
