@@ -13,6 +13,7 @@ colour maps (B, 3, H, W), all float32; a trait is (B, 1, 1), a trait that is a c
 
 import argparse
 import functools
+import io
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -605,8 +606,9 @@ def draw_faces(folder, count=8000, seed=0):
 
     def write(numbers):
         for number, picture in zip(numbers, draw(numbers, seed), strict=True):
-            part = folder / f".{number:05d}.part"
-            Image.fromarray(picture).save(part, "JPEG", quality=JPEG_QUALITY)
+            part, jpeg = folder / f".{number:05d}.part", io.BytesIO()
+            Image.fromarray(picture).save(jpeg, "JPEG", quality=JPEG_QUALITY)
+            part.write_bytes(jpeg.getvalue())  # Pillow, writing to a file itself, does not notice that the disk is full
             os.replace(part, folder / f"{number:05d}.jpg")
         return len(numbers)
 

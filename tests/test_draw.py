@@ -96,6 +96,19 @@ def test_an_interrupted_run_leaves_whole_pictures_only_and_stops(tmp_path, monke
         Image.open(tmp_path / name).load()
 
 
+def test_a_full_disk_is_an_error_and_leaves_no_broken_picture(tmp_path):
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+        with pytest.raises(OSError, match="File too large"):
+            draw.draw_faces(tmp_path, 20)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.glob("*.jpg"))
+    assert draw.draw_faces(tmp_path, 20) == 20
+
+
 def test_the_command_line(tmp_path):
     command = [sys.executable, "-B", draw.__file__, tmp_path / "drawn", "--count", "5", "--seed", "3"]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
