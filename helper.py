@@ -120,8 +120,8 @@ def find_faces():
         classes = _class_folders(folder)
         flat = any(image_folder.is_image_file(path.name) for path in folder.iterdir())
     except OSError as error:
-        raise FaceError(f"{folder} cannot be used ({error.strerror}: {error.filename or folder}): make it readable and, if the "
-                        "faces are to be drawn there, writable with 50 MB free.") from None
+        raise FaceError(f"{folder} cannot be used ({error.strerror}: {error.filename or folder}): make it readable and, if "
+                        "the faces are to be drawn there, writable with 50 MB free.") from None
     if not sum(classes.values()) and flat:
         raise FaceError(f"{folder} holds its pictures directly: move them into a folder inside it, or run {prepare}")
     if not sum(classes.values()):

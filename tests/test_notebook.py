@@ -3,6 +3,8 @@
 import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,8 @@ def test_readme_gives_two_commands_and_ci_runs_the_second():
     assert commands[1] in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert all(Path(ROOT / word).exists() for command in commands for word in shlex.split(command)
                if word.endswith((".txt", ".ipynb")))
+
+
+def test_ruff_finds_nothing_in_the_programs_and_the_notebook():
+    done = subprocess.run([sys.executable, "-m", "ruff", "check", "--no-cache", ROOT], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
