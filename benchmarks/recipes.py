@@ -11,6 +11,7 @@ import argparse
 import sys
 import tempfile
 from types import SimpleNamespace
+from unittest import mock
 
 import notebook
 import torch
@@ -124,16 +125,9 @@ def tutorial(size):
 
 def default(size, **instead):
     """The notebook's own cells and numbers; `instead` replaces single definitions, for the rows that leave one out."""
+    own = notebook.set_up(image_size=size, device=torch.device("cpu"))
     names = notebook.load(**instead)
-    D, G = names.build_network(64, 64, 128, size)
-    return SimpleNamespace(names=names, D=D, G=G, batch_size=64, betas=(0.5, 0.999), averaged=True)
-
-
-def without_average(size):
-    """The notebook's, judged by the generator as it is after the last step."""
-    recipe = default(size)
-    recipe.averaged = False
-    return recipe
+    return SimpleNamespace(names=names, D=own.D, G=own.G, batch_size=own.batch_size, betas=own.betas, averaged=True)
 
 
 def without_mirror(size):
@@ -146,17 +140,23 @@ def without_smoothing(size):
     return default(size, real_loss=_plain_label)
 
 
-def beta1_03(size):
-    """The notebook's, with a beta1 of 0.3 instead of 0.5."""
+def beta1_05(size):
+    """The notebook's, with the DCGAN paper's beta1 of 0.5."""
     recipe = default(size)
-    recipe.betas = (0.3, 0.999)
+    recipe.betas = (0.5, 0.999)
+    return recipe
+
+
+def float32(size):
+    """The notebook's, with all convolutions in float32."""
+    recipe = default(size)
+    recipe.fast_math = lambda device: torch.autocast(device.type, enabled=False)
     return recipe
 
 
 RECIPES = {
-    "learners": learners, "tutorial": tutorial, "default": default,
-    "without_average": without_average, "without_mirror": without_mirror, "without_smoothing": without_smoothing,
-    "beta1_03": beta1_03,
+    "learners": learners, "tutorial": tutorial, "default": default, "without_mirror": without_mirror,
+    "without_smoothing": without_smoothing, "beta1_05": beta1_05, "float32": float32,
 }
 
 
@@ -164,24 +164,26 @@ RECIPES = {
 
 
 def train(recipe, photographs, images, folder):
-    """Train a recipe on photographs, uint8 (N, 3, S, S), until about `images` were seen.
-
-    Returns: faces uint8 (DRAWS x HELD_OUT, 3, S, S), seconds of training.
-    """
+    """Train a recipe on photographs, uint8 (N, 3, S, S), until about `images` were seen. Returns the TrainingRun."""
     names = recipe.names
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    D, G = recipe.D.to(device), recipe.G.to(device)
+    D, G = (network.to(device, memory_format=torch.channels_last) for network in (recipe.D, recipe.G))
     faces = helper.DecodedFaces(photographs, torch.zeros(len(photographs)))
-    loader = DataLoader(faces, recipe.batch_size, shuffle=True, collate_fn=lambda batch: batch)
+    loader = DataLoader(faces, recipe.batch_size, shuffle=True, collate_fn=list)
     G_average = names.averaged(G, recipe.batch_size)
     optimizers = [torch.optim.Adam(network.parameters(), 2e-4, recipe.betas, fused=True) for network in (D, G)]
     epochs = max(1, round(images / len(photographs)))
     run = helper.TrainingRun(folder, epochs, names.random_z(8, G.z_size, device), {"images": images}, D=D, G=G,
                              G_average=G_average, d_optimizer=optimizers[0], g_optimizer=optimizers[1])
-    names.train(D, G, G_average, loader, *optimizers, names.discriminator_step, names.generator_step, run)
-    z = names.random_z(DRAWS * HELD_OUT, G.z_size, device)
-    made = helper.to_pixels(helper.generate(G_average if recipe.averaged else G, z))
-    return torch.from_numpy(made).permute(0, 3, 1, 2).contiguous(), run
+    with mock.patch.object(helper, "fast_math", getattr(recipe, "fast_math", helper.fast_math)):
+        names.train(D, G, G_average, loader, *optimizers, names.discriminator_step, names.generator_step, run)
+    return run
+
+
+def faces_of(G, recipe):
+    """DRAWS x HELD_OUT faces of a generator that the recipe trained, uint8 (N, 3, S, S)."""
+    z = recipe.names.random_z(DRAWS * HELD_OUT, recipe.G.z_size, next(G.parameters()).device)
+    return torch.from_numpy(helper.to_pixels(helper.generate(G, z))).permute(0, 3, 1, 2).contiguous()
 
 
 def main():
@@ -203,8 +205,14 @@ def main():
     for name in given.recipes or RECIPES:
         torch.manual_seed(0)
         with tempfile.TemporaryDirectory() as folder:
-            faces, run = train(RECIPES[name](given.size), photographs, given.images, folder)
-        results[f"{name}, {run.images:,} images, {run.seconds:,.0f} s"] = measure(faces, reals, photographs)
+            recipe = RECIPES[name](given.size)
+            run = train(recipe, photographs, given.images, folder)
+        generators = {name: recipe.G}
+        if recipe.averaged:
+            generators = {name: run.parts["G_average"], f"{name}, not averaged": recipe.G}
+        for row, G in generators.items():
+            row = f"{row}, {run.images:,} images, {run.seconds:,.0f} s"
+            results[row] = measure(faces_of(G, recipe), reals, photographs)
         print(table(results), flush=True)
 
 

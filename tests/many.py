@@ -31,7 +31,7 @@ def without_norm(network):
     """Take BatchNorm and dropout out: what is left treats each picture alone, so that a batch may be split."""
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, nn.BatchNorm2d | nn.Dropout2d):
+            if isinstance(child, nn.BatchNorm2d | nn.Dropout):
                 setattr(parent, name, nn.Identity())
     return network
 
