@@ -19,7 +19,7 @@ import torch
 import helper
 
 ROOT = Path(__file__).resolve().parent.parent
-KILLS = 12  # for a thorough run: 50
+KILLS = 50
 
 
 def one_line(error):
