@@ -5,7 +5,8 @@
 JPEG files of 64 x 64 pixels, 2,000 of them under many names, decoded to 32 x 32. cold: seconds from `get_dataloader` to
 the first batch where there is no cache file yet; warm: with it. Then, warm: microseconds for each image of an epoch
 that is only read, the share of training that is spent waiting for batches, and the memory that the process holds, in
-MB, Python and PyTorch included: cold with the pictures loaded, warm when training too. Each number is measured in a process of its own. About three minutes on two cores.
+MB, Python and PyTorch included: cold with the pictures loaded, warm when training too. Each number is measured in a
+process of its own. About six minutes on two cores.
 """
 
 import itertools
