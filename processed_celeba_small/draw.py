@@ -15,7 +15,9 @@ import argparse
 import functools
 import io
 import os
-from concurrent.futures import ThreadPoolExecutor
+import subprocess
+import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -594,39 +596,63 @@ def draw(numbers, seed=0):
     return np.concatenate(pictures)
 
 
-def draw_faces(folder, count=8000, seed=0):
-    """Fill `folder` with the faces 00000.jpg to `count` - 1, and return how many pictures it then holds.
-
-    Pictures that are there already stay, so a run that was stopped is completed by the next. Each is written under a
-    hidden name and renamed when it is whole. Raises OSError if the folder cannot be written.
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    missing = [number for number in range(count) if not (folder / f"{number:05d}.jpg").exists()]
-
-    def write(numbers):
-        for number, picture in zip(numbers, draw(numbers, seed), strict=True):
+def write(folder, numbers, seed):
+    """Draw the faces of these numbers into the folder, each under a hidden name first and renamed when it is whole."""
+    for start in range(0, len(numbers), BATCH):
+        some = numbers[start : start + BATCH]
+        for number, picture in zip(some, draw(some, seed), strict=True):
             part, jpeg = folder / f".{number:05d}.part", io.BytesIO()
             Image.fromarray(picture).save(jpeg, "JPEG", quality=JPEG_QUALITY)
             part.write_bytes(jpeg.getvalue())  # Pillow, writing to a file itself, does not notice that the disk is full
             os.replace(part, folder / f"{number:05d}.jpg")
-        return len(numbers)
 
-    pool = ThreadPoolExecutor(os.cpu_count())  # numpy and PIL let other threads run while they work
+
+def draw_faces(folder, count=8000, seed=0):
+    """Fill `folder` with the faces 00000.jpg to `count` - 1, and return how many pictures it then holds.
+
+    Pictures that are there already stay, so a run that was stopped is completed by the next. Many are drawn by one
+    process a core. Raises OSError if the folder cannot be written.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def missing():
+        return [number for number in range(count) if not (folder / f"{number:05d}.jpg").exists()]
+
+    many = len(missing())
+    cores = os.cpu_count() if many > 50 * BATCH else 0  # for fewer, starting processes takes longer than drawing
+    command = [sys.executable, "-B", __file__, folder, "--count", str(count), "--seed", str(seed), "--share"]
+    processes = [subprocess.Popen([*command, f"{share}/{cores}"], stderr=subprocess.DEVNULL) for share in range(cores)]
     try:
-        batches = pool.map(write, [missing[start : start + BATCH] for start in range(0, len(missing), BATCH)])
-        with tqdm(total=len(missing), desc="drawing faces", unit="face", disable=None) as bar:  # None: not in a log
-            for done in batches:
-                bar.update(done)
+        with tqdm(total=many, desc="drawing faces", unit="face", disable=None) as bar:  # None: not in a log
+            while any(process.poll() is None for process in processes):
+                time.sleep(0.2)
+                bar.update(many - len(missing()) - bar.n)
+            write(folder, missing(), seed)  # all of few; and where a process failed, this says why
+            bar.update(many - bar.n)
     finally:
-        pool.shutdown(cancel_futures=True)  # when interrupted
+        for process in processes:  # when interrupted
+            process.kill()
+            process.wait()
+        for part in folder.glob(".*.part"):
+            part.unlink()
     return len(list(folder.glob("*.jpg")))
 
 
-if __name__ == "__main__":
+def main():
     parser = argparse.ArgumentParser(description="Draw the embedded default faces.")
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent / "drawn")
     parser.add_argument("--count", type=int, default=8000)
     parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    print(draw_faces(arguments.folder, arguments.count, arguments.seed), "faces in", arguments.folder)
+    parser.add_argument("--share", help=argparse.SUPPRESS)  # "1/4": one process's share of what is missing
+    given = parser.parse_args()
+    if given.share:
+        share, cores = map(int, given.share.split("/"))
+        numbers = range(share, given.count, cores)
+        write(given.folder, [number for number in numbers if not (given.folder / f"{number:05d}.jpg").exists()], given.seed)
+    else:
+        print(draw_faces(given.folder, given.count, given.seed), "faces in", given.folder)
+
+
+if __name__ == "__main__":
+    main()
