@@ -190,8 +190,8 @@ def decode_once(loader):
         decoded = _decode(dataset, probe.shape)
         _write_cache(cache, key, *decoded)
     images, kept = decoded
-    broken = sorted(set(range(len(dataset))) - set(kept.tolist()))
-    if broken:
+    broken = np.setdiff1d(np.arange(len(dataset)), kept)
+    if len(broken):
         names = _listed([dataset.samples[i][0][len(str(dataset.root)) + 1:] for i in broken])
         line = f"{len(broken):,} of {len(dataset):,} pictures in {dataset.root} cannot be read: {names}."
         if 2 * len(broken) > len(dataset):
