@@ -282,14 +282,16 @@ def _decode(dataset, shape):
     # Each picture is too small for torch to share out among threads of its own; they would only get in the way.
     torch_threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    # The warnings' filters are set once for all threads: open_picture's own setting and resetting of them is not
-    # thread-safe, and could leave every later warning silenced.
-    with (warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool,
-          Progress(total=count, desc="Decoding", unit=" pictures") as bar):
-        warnings.simplefilter("ignore")
-        for done in pool.map(decode, range(0, count, 64)):
-            bar.update(done)
-    torch.set_num_threads(torch_threads)
+    try:
+        # The warnings' filters are set once for all threads: open_picture's own setting and resetting of them is not
+        # thread-safe, and could leave every later warning silenced.
+        with (warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool,
+              Progress(total=count, desc="Decoding", unit=" pictures") as bar):
+            warnings.simplefilter("ignore")
+            for done in pool.map(decode, range(0, count, 64)):
+                bar.update(done)
+    finally:  # when interrupted, too: training needs them
+        torch.set_num_threads(torch_threads)
     kept = np.flatnonzero(good)
     if len(kept) < count:
         for new, old in enumerate(kept):  # closes the gaps in place: a copy would need the memory twice

@@ -1,7 +1,7 @@
 """Which recipe makes the better faces? Several, trained on the same photographs by the notebook's own loop, in one table.
 
     python benchmarks/recipes.py PHOTOGRAPHS                            every recipe, 400,000 images seen
-    python benchmarks/recipes.py PHOTOGRAPHS --images 2000000 default     only those named
+    python benchmarks/recipes.py PHOTOGRAPHS --images 2000000 default   only those named
 
 1,000 photographs are kept out of training; the faces are compared with them (benchmarks/quality.py). One line of the
 table a recipe, as soon as it is trained. Seconds are those of training alone, on whatever machine this runs.
@@ -113,21 +113,24 @@ def learners(size):
     names = notebook.load(real_loss=_plain_label, mirror_half=_unchanged, random_z=uniform)
     D, G = LearnersDiscriminator(32), LearnersGenerator(100, 32)
     D.apply(names.weights_init_normal), G.apply(names.weights_init_normal)
-    return SimpleNamespace(names=names, D=D, G=G, batch_size=128, betas=(0.5, 0.999), averaged=False)
+    return SimpleNamespace(names=names, D=D, G=G, batch_size=128, learning_rate=2e-4, betas=(0.5, 0.999),
+                           averaged=False)
 
 
 def tutorial(size):
     """64 channels, batch 128, normal z of 100, label 1, no mirror images, the generator as it is."""
     names = notebook.load(real_loss=_plain_label, fake_loss=_plain_fake, mirror_half=_unchanged)
     D, G = tutorial_networks(64, 100)
-    return SimpleNamespace(names=names, D=D, G=G, batch_size=128, betas=(0.5, 0.999), averaged=False)
+    return SimpleNamespace(names=names, D=D, G=G, batch_size=128, learning_rate=2e-4, betas=(0.5, 0.999),
+                           averaged=False)
 
 
 def default(size, **instead):
     """The notebook's own cells and numbers; `instead` replaces single definitions, for the rows that leave one out."""
     own = notebook.set_up(image_size=size, device=torch.device("cpu"))
     names = notebook.load(**instead)
-    return SimpleNamespace(names=names, D=own.D, G=own.G, batch_size=own.batch_size, betas=own.betas, averaged=True)
+    return SimpleNamespace(names=names, D=own.D, G=own.G, batch_size=own.batch_size,
+                           learning_rate=own.learning_rate, betas=own.betas, averaged=True)
 
 
 def without_mirror(size):
@@ -171,7 +174,8 @@ def train(recipe, photographs, images, folder):
     faces = helper.DecodedFaces(photographs, torch.zeros(len(photographs)))
     loader = DataLoader(faces, recipe.batch_size, shuffle=True, collate_fn=list)
     G_average = names.averaged(G, recipe.batch_size)
-    optimizers = [torch.optim.Adam(network.parameters(), 2e-4, recipe.betas, fused=True) for network in (D, G)]
+    optimizers = [torch.optim.Adam(network.parameters(), recipe.learning_rate, recipe.betas, fused=True)
+                  for network in (D, G)]
     epochs = max(1, round(images / len(photographs)))
     run = helper.TrainingRun(folder, epochs, names.random_z(8, G.z_size, device), {"images": images}, D=D, G=G,
                              G_average=G_average, d_optimizer=optimizers[0], g_optimizer=optimizers[1])

@@ -620,7 +620,7 @@ def draw_faces(folder, count=8000, seed=0):
         return [number for number in range(count) if not (folder / f"{number:05d}.jpg").exists()]
 
     many = len(missing())
-    cores = os.cpu_count() if many > 50 * BATCH else 0  # for fewer, starting processes takes longer than drawing
+    cores = (os.cpu_count() or 1) if many > 50 * BATCH else 0  # for fewer, starting processes takes longer than drawing
     command = [sys.executable, "-B", __file__, folder, "--count", str(count), "--seed", str(seed), "--share"]
     processes = [subprocess.Popen([*command, f"{share}/{cores}"], stderr=subprocess.DEVNULL) for share in range(cores)]
     try:
@@ -635,7 +635,7 @@ def draw_faces(folder, count=8000, seed=0):
             process.kill()
             process.wait()
         for part in folder.glob(".*.part"):
-            part.unlink()
+            part.unlink(missing_ok=True)
     return len(list(folder.glob("*.jpg")))
 
 

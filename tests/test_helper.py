@@ -190,6 +190,21 @@ def test_the_batches_are_those_of_the_plain_loader(tmp_path, transform):
                 assert torch.equal(images, plain_images)
 
 
+def test_interrupted_decoding_leaves_training_its_threads(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(helper.Progress, "update", interrupted)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            helper.decode_once(plain_loader(tiny.fill(tmp_path, 8)))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_decoding_draws_no_random_numbers(tmp_path):
     loader, before = plain_loader(tiny.fill(tmp_path, 4)), torch.get_rng_state()
     helper.decode_once(loader)
