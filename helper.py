@@ -681,6 +681,10 @@ class TrainingRun:
                                 "with it, or delete that folder to start afresh.")
             self._put_back(state)
             self._whole = [path]
+            if not self._rank:
+                for old in found[found.index(path) + 2:]:  # a run that is killed again and again would leave many
+                    with contextlib.suppress(OSError):
+                        old.unlink()
             if self.epoch < self.total:
                 self._say(f"Going on from {path}: {self._status()}.")
             else:

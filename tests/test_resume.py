@@ -120,6 +120,15 @@ def test_killed_at_any_moment_a_run_loses_one_epoch_at_most(tmp_path, start, uni
     assert len(checkpoints(folder)) == 2 and not list(folder.glob("*.tmp"))
 
 
+def test_what_killed_runs_left_does_not_pile_up(tmp_path):
+    tiny.train(tmp_path, 3, tiny.networks())
+    newest = checkpoints(tmp_path)[-1]
+    for step in range(4):
+        shutil.copy(newest, tmp_path / f"{step:09d}.pt")
+    tiny.train(tmp_path, 3, tiny.networks())
+    assert len(checkpoints(tmp_path)) == 2 and checkpoints(tmp_path)[-1] == newest
+
+
 # --- Interrupted
 
 
