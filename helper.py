@@ -19,7 +19,6 @@ import threading
 import time
 import warnings
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -167,9 +166,9 @@ class DecodedFaces(Dataset):
 
 
 def decode_once(loader):
-    """Give the loader's batches out of memory: every picture is read, decoded and transformed once, by all cores.
+    """Give the loader's batches out of memory: every picture is read, decoded and transformed once.
 
-    The pictures are kept as whole numbers 0 to 255, one byte a value, and also in a hidden file beside the data, which
+    On Linux all cores share that work. The pictures are kept as whole numbers 0 to 255, one byte a value, and also in a hidden file beside the data, which
     serves the next run while the pictures' names, sizes and times and the transform are the same. Broken pictures are
     left out, with one warning that counts and names them.
 
@@ -263,37 +262,45 @@ def _write_cache(cache, key, images, kept):
         print(f"The decoded pictures are not kept for the next run: {cache.parent} cannot be written ({error.strerror}).")
 
 
+class _Decoding(Dataset):
+    """The pictures of an ImageFolder as arrays, uint8 (3, S, S); None for a broken one."""
+
+    def __init__(self, dataset, shape):
+        self.samples, self.transform, self.shape = dataset.samples, dataset.transform, shape
+        self.open_picture = _program("prepare").open_picture
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, index):
+        path = self.samples[index][0]
+        with contextlib.suppress(Exception):  # a broken file breaks in many ways; all are counted and named later
+            if os.path.isfile(path):  # opening a pipe would wait for ever
+                picture = self.transform(self.open_picture(path)).mul(255).round().to(torch.uint8)
+                return picture.numpy().reshape(self.shape)
+
+
 def _decode(dataset, shape):
-    """Decode every picture with all cores. Returns (images uint8 (N, 3, S, S), kept int64 (N,): their indices)."""
-    count, open_picture = len(dataset), _program("prepare").open_picture
-    images = np.empty((count, *shape), dtype=np.uint8)
-    good = np.zeros(count, dtype=bool)
-
-    def decode(start):
-        some = range(start, min(start + 64, count))
-        for index in some:
-            path = dataset.samples[index][0]
-            with contextlib.suppress(Exception):  # a broken file breaks in many ways; all are counted and named later
-                if os.path.isfile(path):  # opening a pipe would wait for ever
-                    images[index] = dataset.transform(open_picture(path)).mul(255).round().to(torch.uint8).numpy()
-                    good[index] = True
-        return len(some)
-
-    # Each picture is too small for torch to share out among threads of its own; they would only get in the way.
-    torch_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        # The warnings' filters are set once for all threads: open_picture's own setting and resetting of them is not
-        # thread-safe, and could leave every later warning silenced.
-        with (warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool,
-              Progress(total=count, desc="Decoding", unit=" pictures") as bar):
-            warnings.simplefilter("ignore")
-            for done in pool.map(decode, range(0, count, 64)):
-                bar.update(done)
-    finally:  # when interrupted, too: training needs them
-        torch.set_num_threads(torch_threads)
+    """Decode every picture. Returns (images uint8 (N, 3, S, S), kept int64 (N,): their indices)."""
+    images = np.empty((len(dataset), *shape), dtype=np.uint8)
+    good = np.zeros(len(dataset), dtype=bool)
+    workers = {}
+    if sys.platform == "linux" and len(dataset) > 1000:
+        # Processes, as threads would wait for Python's lock; forked ones, as a learner's transform need not be picklable.
+        workers = {"num_workers": len(os.sched_getaffinity(0)), "multiprocessing_context": "fork"}
+    some = DataLoader(_Decoding(dataset, shape), batch_size=64, collate_fn=list, **workers,
+                      generator=torch.Generator())  # else it would draw a number from the one that shuffles
+    with warnings.catch_warnings(), Progress(total=len(dataset), desc="Decoding", unit=" pictures") as bar:
+        warnings.simplefilter("ignore")
+        index = 0
+        for pictures in some:
+            for picture in pictures:
+                if picture is not None:
+                    images[index], good[index] = picture, True
+                index += 1
+            bar.update(len(pictures))
     kept = np.flatnonzero(good)
-    if len(kept) < count:
+    if len(kept) < len(dataset):
         for new, old in enumerate(kept):  # closes the gaps in place: a copy would need the memory twice
             images[new] = images[old]
     return images[:len(kept)], kept

@@ -1,5 +1,7 @@
 """helper.py: the faces found, decoded once, shown, exported, and a training run that watches itself."""
 
+import contextlib
+import multiprocessing
 import os
 import re
 import subprocess
@@ -190,19 +192,44 @@ def test_the_batches_are_those_of_the_plain_loader(tmp_path, transform):
                 assert torch.equal(images, plain_images)
 
 
-def test_interrupted_decoding_leaves_training_its_threads(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def many_pictures(tmp_path_factory):
+    """A folder of so many that processes share the work: 1,100, of which every hundredth is broken."""
+    folder = tmp_path_factory.mktemp("many")
+    tiny.fill(folder, 1100, width=8, height=8)
+    for index in range(0, 1100, 100):
+        (folder / "a" / f"{index:04d}.jpg").write_bytes(b"no picture")
+    return folder
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="one process decodes here")
+def test_many_pictures_are_decoded_by_several_processes(many_pictures, monkeypatch):
+    def transform(picture):  # not to be pickled, as a learner's own may be
+        trial = picture.size == (96, 80)
+        return PLAIN(picture) if trial or os.getpid() != here else torch.zeros(3, 32, 32)
+
+    here, before = os.getpid(), torch.get_rng_state()
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
+    with pytest.warns(UserWarning, match="11 of 1,100 pictures") as caught:
+        loader = helper.decode_once(plain_loader(many_pictures, transform=transform))
+    assert len(caught) == 1 and torch.equal(torch.get_rng_state(), before)
+    paths = [path for path, _ in loader.batch_sampler.sampler.data_source.samples]
+    assert len(paths) == len(loader.dataset) == 1089
+    for index in (0, 63, 64, 500, 1088):
+        assert torch.equal(loader.dataset[index][0], PLAIN(Image.open(paths[index])))
+
+
+def test_interrupted_decoding_leaves_no_process_behind(many_pictures, monkeypatch):
+    (many_pictures / ".decoded-32.npz").unlink(missing_ok=True)
+
     def interrupted(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(helper.Progress, "update", interrupted)
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            helper.decode_once(plain_loader(tiny.fill(tmp_path, 8)))
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
+    with contextlib.suppress(KeyboardInterrupt):
+        helper.decode_once(plain_loader(many_pictures))
+        pytest.fail("it was not interrupted")
+    assert not multiprocessing.active_children()
 
 
 def test_decoding_draws_no_random_numbers(tmp_path):
