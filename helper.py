@@ -168,9 +168,9 @@ class DecodedFaces(Dataset):
 def decode_once(loader):
     """Give the loader's batches out of memory: every picture is read, decoded and transformed once.
 
-    On Linux all cores share that work. The pictures are kept as whole numbers 0 to 255, one byte a value, and also in a hidden file beside the data, which
-    serves the next run while the pictures' names, sizes and times and the transform are the same. Broken pictures are
-    left out, with one warning that counts and names them.
+    On Linux all cores share that work. The pictures are kept as whole numbers 0 to 255, one byte a value, and also in
+    a hidden file beside the data, which serves the next run while the pictures' names, sizes and times and the
+    transform are the same. Broken pictures are left out, with one warning that counts and names them.
 
     Args:
         loader: DataLoader over an ImageFolder whose transform ends in ToTensor and gives all pictures one size.
