@@ -2,6 +2,7 @@
 
     python benchmarks/recipes.py PHOTOGRAPHS                            every recipe, 400,000 images seen
     python benchmarks/recipes.py PHOTOGRAPHS --images 2000000 default   only those named
+    python benchmarks/recipes.py PHOTOGRAPHS --folder runs              one that can be stopped, and trained further later
 
 1,000 photographs are kept out of training; the faces are compared with them (benchmarks/quality.py). One line of the
 table a recipe, as soon as it is trained. Seconds are those of training alone, on whatever machine this runs.
@@ -10,6 +11,7 @@ table a recipe, as soon as it is trained. Seconds are those of training alone, o
 import argparse
 import sys
 import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
@@ -167,7 +169,10 @@ RECIPES = {
 
 
 def train(recipe, photographs, images, folder):
-    """Train a recipe on photographs, uint8 (N, 3, S, S), until about `images` were seen. Returns the TrainingRun."""
+    """Train a recipe on photographs, uint8 (N, 3, S, S), until about `images` were seen. Returns the TrainingRun.
+
+    A folder that holds an earlier training of the same networks is gone on with, from its last whole epoch.
+    """
     names = recipe.names
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     D, G = (network.to(device, memory_format=torch.channels_last) for network in (recipe.D, recipe.G))
@@ -177,8 +182,8 @@ def train(recipe, photographs, images, folder):
     optimizers = [torch.optim.Adam(network.parameters(), recipe.learning_rate, recipe.betas, fused=True)
                   for network in (D, G)]
     epochs = max(1, round(images / len(photographs)))
-    run = helper.TrainingRun(folder, epochs, names.random_z(8, G.z_size, device), {"images": images}, D=D, G=G,
-                             G_average=G_average, d_optimizer=optimizers[0], g_optimizer=optimizers[1])
+    run = helper.TrainingRun(folder, epochs, names.random_z(8, G.z_size, device), {"D": str(D), "G": str(G)},
+                             D=D, G=G, G_average=G_average, d_optimizer=optimizers[0], g_optimizer=optimizers[1])
     with mock.patch.object(helper, "fast_math", getattr(recipe, "fast_math", helper.fast_math)):
         names.train(D, G, G_average, loader, *optimizers, names.discriminator_step, names.generator_step, run)
     return run
@@ -196,7 +201,9 @@ def main():
     parser.add_argument("recipes", nargs="*", help=f"which of {', '.join(RECIPES)} (default: all)")
     parser.add_argument("--images", type=int, default=400_000, help="images seen by each recipe (default 400,000)")
     parser.add_argument("--size", type=int, default=32, help="width in pixels: 32 or 64 (default 32)")
-    given = parser.parse_args()
+    parser.add_argument("--seed", type=int, default=0, help="of the weights and of all that is drawn (default 0)")
+    parser.add_argument("--folder", help="keep each training here, and go on with what is kept (default: keep none)")
+    given = parser.parse_intermixed_args()  # names may follow options
     unknown = set(given.recipes) - set(RECIPES)
     if unknown:
         parser.error(f"there is no recipe {', '.join(unknown)}; there are {', '.join(RECIPES)}")
@@ -207,9 +214,10 @@ def main():
     print(f"{given.size} x {given.size} pixels, {len(photographs):,} photographs trained on, {len(reals):,} kept out\n")
     results = {"photographs": floor(reals, photographs)}
     for name in given.recipes or RECIPES:
-        torch.manual_seed(0)
+        torch.manual_seed(given.seed)
         with tempfile.TemporaryDirectory() as folder:
             recipe = RECIPES[name](given.size)
+            folder = Path(given.folder or folder) / f"{name}-{given.size}-{given.seed}"
             run = train(recipe, photographs, given.images, folder)
         generators = {name: recipe.G}
         if recipe.averaged:
