@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import notebook
+import cells
 import psutil  # comes with Jupyter
 import torch
 from throughput import notebooks_loop, write_pictures
@@ -52,7 +52,7 @@ def megabytes():
 
 def first_batch(folder):
     """Returns: seconds from the call of `get_dataloader` to the first batch, and the loader."""
-    names = notebook.load()
+    names = cells.load()
     began = time.perf_counter()
     loader = names.get_dataloader(64, SIZE, folder)
     next(iter(loader))

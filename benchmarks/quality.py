@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-import notebook
+import cells
 import numpy as np
 import torch
 from torch import nn
@@ -85,7 +85,7 @@ def load(folder, size):
     Raises FaceError if the folder is missing or holds no such pictures.
     """
     try:
-        loader = notebook.load().get_dataloader(1, size, folder)
+        loader = cells.load().get_dataloader(1, size, folder)
     except OSError as error:  # its first line says what was looked for; the rest is a list of file endings
         raise FaceError(f"{folder} is not a folder of folders of pictures: {str(error).splitlines()[0]}") from None
     return decode_once(loader).dataset.images

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
-import notebook
+import cells
 import torch
 import torch.nn.functional as F
 from quality import DRAWS, HELD_OUT, floor, load, measure, split, table
@@ -23,6 +23,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import helper
+from further import best as further_best
 
 # --- The recipes ------------------------------------------------------------------------------------------------------
 
@@ -112,7 +113,7 @@ def learners(size):
     def uniform(count, z_size, device):
         return torch.rand(count, z_size, device=device) * 2 - 1
 
-    names = notebook.load(real_loss=_plain_label, mirror_half=_unchanged, random_z=uniform)
+    names = cells.load(real_loss=_plain_label, mirror_half=_unchanged, random_z=uniform)
     D, G = LearnersDiscriminator(32), LearnersGenerator(100, 32)
     D.apply(names.weights_init_normal), G.apply(names.weights_init_normal)
     return SimpleNamespace(names=names, D=D, G=G, batch_size=128, learning_rate=2e-4, betas=(0.5, 0.999),
@@ -121,7 +122,7 @@ def learners(size):
 
 def tutorial(size):
     """64 channels, batch 128, normal z of 100, label 1, no mirror images, the generator as it is."""
-    names = notebook.load(real_loss=_plain_label, fake_loss=_plain_fake, mirror_half=_unchanged)
+    names = cells.load(real_loss=_plain_label, fake_loss=_plain_fake, mirror_half=_unchanged)
     D, G = tutorial_networks(64, 100)
     return SimpleNamespace(names=names, D=D, G=G, batch_size=128, learning_rate=2e-4, betas=(0.5, 0.999),
                            averaged=False)
@@ -129,10 +130,16 @@ def tutorial(size):
 
 def default(size, **instead):
     """The notebook's own cells and numbers; `instead` replaces single definitions, for the rows that leave one out."""
-    own = notebook.set_up(image_size=size, device=torch.device("cpu"))
-    names = notebook.load(**instead)
-    return SimpleNamespace(names=names, D=own.D, G=own.G, batch_size=own.batch_size,
+    own = cells.set_up(image_size=size, device=torch.device("cpu"))
+    names = cells.load(**instead)
+    D, G = names.build_network(own.d_conv_dim, own.g_conv_dim, own.z_size, size)
+    return SimpleNamespace(names=names, D=D, G=G, batch_size=own.batch_size,
                            learning_rate=own.learning_rate, betas=own.betas, averaged=True)
+
+
+def best(size):
+    """further/best.py: the notebook's, with a discriminator that sees augmented pictures only."""
+    return default(size, Discriminator=further_best.Discriminator)
 
 
 def without_mirror(size):
@@ -160,8 +167,8 @@ def float32(size):
 
 
 RECIPES = {
-    "learners": learners, "tutorial": tutorial, "default": default, "without_mirror": without_mirror,
-    "without_smoothing": without_smoothing, "beta1_05": beta1_05, "float32": float32,
+    "learners": learners, "tutorial": tutorial, "default": default, "best": best,
+    "without_mirror": without_mirror, "without_smoothing": without_smoothing, "beta1_05": beta1_05, "float32": float32,
 }
 
 

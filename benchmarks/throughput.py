@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from unittest import mock
 
-import notebook
+import cells
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
@@ -27,7 +27,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.io import write_jpeg
 from torchvision.transforms import Compose, Resize, ToTensor
 
-sys.path.append(str(notebook.ROOT))
+sys.path.append(str(cells.ROOT))
 import helper  # noqa: E402
 
 SIZES = (32, 64, 128)  # at 128 the notebook's loop alone
@@ -65,7 +65,7 @@ class Clock:
 
 def learners_loop(folder, size, device):
     """The loop that learners of this course write, with the notebook's networks: float32, every picture decoded anew."""
-    names = notebook.set_up(image_size=size, device=device)
+    names = cells.set_up(image_size=size, device=device)
     D, G = (network.to(memory_format=torch.contiguous_format) for network in (names.D, names.G))
     d_optimizer = torch.optim.Adam(D.parameters(), 2e-4, (0.5, 0.999))
     g_optimizer = torch.optim.Adam(G.parameters(), 2e-4, (0.5, 0.999))
@@ -108,7 +108,7 @@ def notebooks_loop(folder, size, device, change=None, fast_math=helper.fast_math
     change: called with these names before training; steps: discriminator_step or generator_step, a function that makes
     another of the notebook's own.
     """
-    names = notebook.set_up(image_size=size, device=device)
+    names = cells.set_up(image_size=size, device=device)
     if change:
         change(names)
     for step, made_of in steps.items():
@@ -127,7 +127,7 @@ def notebooks_loop(folder, size, device, change=None, fast_math=helper.fast_math
 
 def convolutions_alone(folder, size, device):
     """The ceiling: the convolutions and linear layers of one batch of the notebook's loop, and nothing between them."""
-    names = notebook.set_up(image_size=size, device=device)
+    names = cells.set_up(image_size=size, device=device)
     with helper.fast_math(device):
         fake_images, g_layers = layers_of(names.G, names.random_z(names.batch_size, names.z_size, device))
         _, d_layers = layers_of(names.D, fake_images)

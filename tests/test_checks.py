@@ -264,9 +264,9 @@ def code_cells(path=ROOT / "face_generation.ipynb"):
 
 @pytest.fixture(scope="module")
 def notebook():
-    import notebook  # benchmarks/notebook.py
+    import cells  # benchmarks/cells.py
 
-    return vars(notebook.load())
+    return vars(cells.load())
 
 
 NOTEBOOK_CHECKS = {

@@ -7,15 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-import notebook
 import pytest
 import tiny
+from cells import sources
 
 pytest.importorskip("ipykernel")
 from jupyter_client import KernelManager  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
-CELLS = notebook.cells()
+CELLS = sources()
 CONTROL = re.compile(r"[\r\x1b]")
 
 

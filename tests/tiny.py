@@ -6,7 +6,7 @@ import sys
 import zlib
 from pathlib import Path
 
-import notebook
+import cells
 import numpy as np
 import torch
 from PIL import Image
@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 import helper
 
-names = notebook.load()
+names = cells.load()
 Z_SIZE = 8
 EPOCH = 6  # batches
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def cells(path=ROOT / "face_generation.ipynb"):
+def sources(path=ROOT / "face_generation.ipynb"):
     """Return the sources of the notebook's code cells, list of str, without the lines that only Jupyter understands."""
     found = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
     sources = ("".join(cell["source"]) for cell in found if cell["cell_type"] == "code")
@@ -26,7 +26,7 @@ def load(path=ROOT / "face_generation.ipynb", **instead):
         sys.path.insert(0, str(ROOT))
     kept = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
     names = {"__name__": "face_generation"}
-    for source in cells(path):
+    for source in sources(path):
         body = [node for node in ast.parse(source).body if isinstance(node, kept)]
         exec(compile(ast.Module(body, type_ignores=[]), str(path), "exec"), names)
     names.update(instead)
@@ -46,7 +46,7 @@ def set_up(path=ROOT / "face_generation.ipynb", **given):
     Returns: SimpleNamespace as from `load`, with D, G, G_average, d_optimizer, g_optimizer, batch_size, ...
     """
     names = vars(load(path)) | given
-    for source in cells(path):
+    for source in sources(path):
         for node in ast.parse(source).body:
             if isinstance(node, ast.Assign):
                 targets = {name.id for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name)}

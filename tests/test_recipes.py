@@ -1,0 +1,89 @@
+"""benchmarks/recipes.py and further/: every recipe trains by the notebook's loop, and the augmentation does what it says."""
+
+import pytest
+import recipes
+import torch
+
+import helper
+from further import best
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return torch.randint(0, 256, (256, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_every_recipe_trains_and_makes_faces(name, pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(recipes, "DRAWS", 1)
+    monkeypatch.setattr(recipes, "HELD_OUT", 10)
+    recipe = recipes.RECIPES[name](32)
+    before = [value.clone() for network in (recipe.D, recipe.G) for value in network.parameters()]
+    run = recipes.train(recipe, pictures, 256, tmp_path)
+    after = [value for network in (recipe.D, recipe.G) for value in network.parameters()]
+    assert run.images == 256 and len(before) == len(after)
+    assert not any(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    for G in (recipe.G, run.parts["G_average"]):
+        faces = recipes.faces_of(G, recipe)
+        assert faces.shape == (10, 3, 32, 32) and faces.dtype == torch.uint8 and faces.float().std() > 0
+
+
+def test_a_training_that_is_kept_is_gone_on_with(pictures, tmp_path, capsys):
+    recipes.train(recipes.learners(32), pictures, 256, tmp_path)
+    run = recipes.train(recipes.learners(32), pictures, 512, tmp_path)
+    assert run.images == 512 and "Going on" in capsys.readouterr().out
+    with pytest.raises(helper.FaceError, match="other settings"):
+        recipes.train(recipes.tutorial(32), pictures, 512, tmp_path)
+
+
+# --- further/best.py
+
+
+def test_each_picture_is_changed_in_its_own_way():
+    x = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)).repeat(50, 1, 1, 1) - 0.5
+    changed = best.augment(x)
+    assert changed.shape == x.shape and len({tuple(one.flatten()[:20].tolist()) for one in changed}) == 50
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_pictures_are_moved_by_whole_pixels_and_not_far(size, monkeypatch):
+    monkeypatch.setattr(torch, "rand", lambda *shape, device: torch.full(shape, 0.5, device=device))  # colours stay
+    x, most, seen = torch.randn(1, 3, size, size), size // 16, set()
+    for one in best.augment(x.repeat(300, 1, 1, 1)):
+        inside = one[:, most:-most, most:-most]
+        found = [(i, j) for i in range(2 * most + 1) for j in range(2 * most + 1)
+                 if torch.allclose(inside, x[0, :, i:i + size - 2 * most, j:j + size - 2 * most], atol=1e-4)]
+        assert len(found) == 1
+        seen.update(found)
+    assert len(seen) == (2 * most + 1) ** 2 or size == 64
+
+
+def test_brightness_saturation_and_contrast_stay_within_their_limits(monkeypatch):
+    monkeypatch.setattr(torch, "randint", lambda low, high, shape, device: torch.zeros(shape, device=device))
+    x = (torch.rand(1, 3, 16, 16) - 0.5).repeat(2000, 1, 1, 1)
+    changed = best.augment(x)
+    brighter = (changed - x).mean((1, 2, 3))
+    assert 0.13 < brighter.max() < 0.151 and -0.151 < brighter.min() < -0.13
+    contrast = changed.mean(1).std((1, 2)) / x.mean(1).std((1, 2))
+    assert 1.13 < contrast.max() < 1.151 and 0.849 < contrast.min() < 0.87
+    saturation = (changed - changed.mean(1, keepdim=True)).std((1, 2, 3)) / (x - x.mean(1, keepdim=True)).std((1, 2, 3))
+    assert 1.2 < (saturation / contrast).max() < 1.251 and 0.749 < (saturation / contrast).min() < 0.8
+
+
+def test_the_generator_gets_its_gradient_through_the_change():
+    x = torch.randn(4, 3, 32, 32, requires_grad=True)
+    best.augment(x).square().sum().backward()
+    assert x.grad.isfinite().all() and (x.grad != 0).float().mean() > 0.7  # what is moved out of the picture gets none
+
+
+def test_only_in_training_are_pictures_changed():
+    D, x = best.Discriminator(8), torch.rand(8, 3, 32, 32)
+    D(x)
+    D.eval()
+    assert torch.equal(D(x), D(x))
+    assert torch.equal(D(x), D.layers(x).flatten(1))
+    D.train()
+    for layer in D.modules():
+        if isinstance(layer, torch.nn.Dropout):
+            layer.p = 0.0
+    assert not torch.equal(D(x), D(x))
