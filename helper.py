@@ -11,6 +11,7 @@ import importlib.util
 import io
 import itertools
 import math
+import multiprocessing
 import os
 import shutil
 import signal
@@ -285,7 +286,7 @@ def _decode(dataset, shape):
     images = np.empty((len(dataset), *shape), dtype=np.uint8)
     good = np.zeros(len(dataset), dtype=bool)
     workers = {}
-    if sys.platform == "linux" and len(dataset) > 1000:
+    if sys.platform == "linux" and len(dataset) > 1000 and not multiprocessing.current_process().daemon:
         # Processes, as threads would wait for Python's lock; forked ones, as a learner's transform need not be picklable.
         workers = {"num_workers": len(os.sched_getaffinity(0)), "multiprocessing_context": "fork"}
     some = DataLoader(_Decoding(dataset, shape), batch_size=64, collate_fn=list, **workers,

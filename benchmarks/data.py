@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import cells
@@ -64,14 +65,14 @@ def cold(folder):
     return seconds, megabytes(), len(loader)  # the loader lives until here
 
 
-def warm(folder):
+def warm(folder, few):
     seconds, loader = first_batch(folder)
     began, images = time.perf_counter(), 0
     for batch, _ in loader:
         images += len(batch)
     each = (time.perf_counter() - began) / images
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    loop, _ = notebooks_loop(folder, SIZE, device, decoded=False)  # its own loader is not used
+    loop, _ = notebooks_loop(few, SIZE, device, decoded=False)  # its own loader is not used, and should hold little
     loop(Waiting(loader, 3))
     waiting = Waiting(loader, BATCHES)
     began = time.perf_counter()
@@ -81,8 +82,8 @@ def warm(folder):
 
 def alone(function, *args):
     """Run a function in a fresh process."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(function, args)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *args).result()
 
 
 def main():
@@ -97,7 +98,7 @@ def main():
             for number, picture in zip(range(count), itertools.cycle(some), strict=False):
                 os.link(picture, faces / f"{number:06d}.jpg")
             cold_seconds, cold_memory, _ = alone(cold, str(faces.parent))
-            warm_seconds, each, share, warm_memory = alone(warm, str(faces.parent))
+            warm_seconds, each, share, warm_memory = alone(warm, str(faces.parent), str(Path(folder) / str(COUNTS[0])))
             print_row((f"{count:,}", f"{cold_seconds:.1f}", f"{warm_seconds:.2f}", f"{1e6 * each:.1f}", f"{share:.1%}",
                        f"{cold_memory:,.0f}", f"{warm_memory:,.0f}"))
     print(f"\nPython and PyTorch alone hold {alone(megabytes):,.0f} MB.")

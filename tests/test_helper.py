@@ -219,6 +219,16 @@ def test_many_pictures_are_decoded_by_several_processes(many_pictures, monkeypat
         assert torch.equal(loader.dataset[index][0], PLAIN(Image.open(paths[index])))
 
 
+def count_pictures(folder):
+    return len(helper.decode_once(plain_loader(folder)).dataset)
+
+
+def test_many_pictures_are_decoded_in_a_process_that_may_start_none(tmp_path):
+    folder = tiny.fill(tmp_path, 1001, width=8, height=8)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(count_pictures, [folder]) == 1001
+
+
 def test_interrupted_decoding_leaves_no_process_behind(many_pictures, monkeypatch):
     (many_pictures / ".decoded-32.npz").unlink(missing_ok=True)
 
