@@ -5,7 +5,8 @@
     python benchmarks/recipes.py PHOTOGRAPHS --folder runs              one that can be stopped, and trained further later
 
 1,000 photographs are kept out of training; the faces are compared with them (benchmarks/quality.py). One line of the
-table a recipe, as soon as it is trained. Seconds are those of training alone, on whatever machine this runs.
+table a recipe, as soon as it is trained. Seconds are those of training alone, on whatever machine this runs; r_v says
+how far D knows the photographs by heart, from 0 to 1.
 """
 
 import argparse
@@ -202,6 +203,21 @@ def faces_of(G, recipe):
     return torch.from_numpy(helper.to_pixels(helper.generate(G, z))).permute(0, 3, 1, 2).contiguous()
 
 
+def overfitting(recipe, reals, photographs):
+    """How far D knows the photographs that it was trained on by heart: r_v of Karras et al. (2020), "Training Generative
+    Adversarial Networks with Limited Data". 0: D answers to photographs kept out of training just as it does to those;
+    1: it takes them for generated ones. Faces uint8 (N, 3, S, S).
+    """
+    device = next(recipe.D.parameters()).device
+    recipe.D.eval()
+    with torch.no_grad():
+        known, new, made = (
+            recipe.D(recipe.names.scale(faces[:HELD_OUT].to(device).float() / 255)).mean().item()
+            for faces in (photographs, reals, faces_of(recipe.G, recipe))
+        )
+    return (known - new) / (known - made)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photographs", help="folder of folders of pictures, as ImageFolder reads it")
@@ -229,8 +245,9 @@ def main():
         generators = {name: recipe.G}
         if recipe.averaged:
             generators = {name: run.parts["G_average"], f"{name}, not averaged": recipe.G}
+        learned = f"{run.images:,} images, {run.seconds:,.0f} s, r_v {overfitting(recipe, reals, photographs):.2f}"
         for row, G in generators.items():
-            row = f"{row}, {run.images:,} images, {run.seconds:,.0f} s"
+            row = f"{row}, {learned}"
             results[row] = measure(faces_of(G, recipe), reals, photographs)
         print(table(results), flush=True)
 

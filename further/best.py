@@ -1,12 +1,13 @@
-"""The best recipe we know for faces: the notebook's, with a discriminator that never sees a picture twice.
+"""The best recipe we know for faces: the notebook's, with a discriminator that cannot learn the photographs by heart.
 
 With some ten thousand photographs D begins to know them one by one, and what it then teaches G is no longer what a face
-looks like. Differentiable augmentation (Zhao et al., 2020) changes every picture a little, at random, before D looks: the
-real and the generated ones, in both steps. D cannot learn pictures by heart, and G, whose gradient comes back through the
-change, does not learn the change: its faces are the pictures before it.
+looks like. Differentiable augmentation (Zhao et al., 2020) changes pictures a little, at random, before D looks: real and
+generated ones, in both steps. D meets no picture twice, and G, whose gradient comes back through the change, does not
+learn the change. It is left out now and then, the less often the longer training lasts (after Karras et al., 2020, who
+steer this by what D does): at first D knows no photograph by heart, and changed pictures only teach it more slowly.
 
-In the notebook, run the class below in the place of `Discriminator`; all else stays. For long trainings: the first
-hundred thousand pictures teach more without it. README.md has the figures, `benchmarks/recipes.py` trains it ("best").
+In the notebook, run the class below in the place of `Discriminator`; all else stays. README.md has the figures, and
+`benchmarks/recipes.py PHOTOGRAPHS best` trains it.
 """
 
 import sys
@@ -43,7 +44,15 @@ def augment(x):
 
 
 class Discriminator(cells.load().Discriminator):
-    """The notebook's Discriminator; in training it sees augmented pictures only."""
+    """The notebook's Discriminator; in training, more and more of the pictures that it sees are augmented."""
+
+    def __init__(self, conv_dim, image_size=32):
+        super().__init__(conv_dim, image_size)
+        self.register_buffer("seen", torch.zeros(()))  # pictures, three for each photograph trained on; kept in checkpoints
 
     def forward(self, x):
-        return super().forward(augment(x) if self.training else x)
+        if self.training:
+            share = (self.seen / 3_000_000).clamp(max=0.8)  # after 800,000 photographs four in five
+            self.seen += len(x)
+            x = torch.where(torch.rand(len(x), 1, 1, 1, device=x.device) < share, augment(x), x.float())
+        return super().forward(x)

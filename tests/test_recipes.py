@@ -36,6 +36,14 @@ def test_a_training_that_is_kept_is_gone_on_with(pictures, tmp_path, capsys):
         recipes.train(recipes.tutorial(32), pictures, 512, tmp_path)
 
 
+def test_overfitting_is_what_d_makes_of_photographs_that_it_has_not_seen(pictures, monkeypatch):
+    recipe = recipes.learners(32)
+    for answers, expected in (((2.0, 2.0, -1.0), 0.0), ((2.0, -1.0, -1.0), 1.0), ((3.0, 2.0, -1.0), 0.25)):
+        told = iter(answers)
+        monkeypatch.setattr(recipe.D, "forward", lambda x, told=told: torch.full((len(x), 1), next(told)))
+        assert recipes.overfitting(recipe, pictures[:100], pictures) == pytest.approx(expected)
+
+
 # --- further/best.py
 
 
@@ -76,14 +84,12 @@ def test_the_generator_gets_its_gradient_through_the_change():
     assert x.grad.isfinite().all() and (x.grad != 0).float().mean() > 0.7  # what is moved out of the picture gets none
 
 
-def test_only_in_training_are_pictures_changed():
-    D, x = best.Discriminator(8), torch.rand(8, 3, 32, 32)
-    D(x)
+@pytest.mark.parametrize(("seen", "share"), [(0, 0.0), (1_500_000, 0.5), (2_400_000, 0.8), (100_000_000, 0.8)])
+def test_more_and_more_pictures_are_changed_and_only_in_training(seen, share):
+    D, x = best.Discriminator(8), torch.rand(2000, 3, 32, 32)
+    D.layers = torch.nn.Identity()  # so that it gives what it looks at
+    D.seen.fill_(seen)
+    changed = (D(x) != x.flatten(1)).any(1).float().mean()
+    assert abs(changed - share) < 0.05 and D.seen == seen + 2000
     D.eval()
-    assert torch.equal(D(x), D(x))
-    assert torch.equal(D(x), D.layers(x).flatten(1))
-    D.train()
-    for layer in D.modules():
-        if isinstance(layer, torch.nn.Dropout):
-            layer.p = 0.0
-    assert not torch.equal(D(x), D(x))
+    assert torch.equal(D(x), x.flatten(1)) and D.seen == seen + 2000
