@@ -6,8 +6,8 @@ generated ones, in both steps. D meets no picture twice, and G, whose gradient c
 learn the change. It is left out now and then, the less often the longer training lasts (after Karras et al., 2020, who
 steer this by what D does): at first D knows no photograph by heart, and changed pictures only teach it more slowly.
 
-In the notebook, run the class below in the place of `Discriminator`; all else stays. README.md has the figures, and
-`benchmarks/recipes.py PHOTOGRAPHS best` trains it.
+In the notebook, `from further.best import Discriminator` takes the place of the class; all else stays. README.md has the
+figures, and `benchmarks/recipes.py PHOTOGRAPHS best` trains it.
 """
 
 import sys
@@ -49,6 +49,9 @@ class Discriminator(cells.load().Discriminator):
     def __init__(self, conv_dim, image_size=32):
         super().__init__(conv_dim, image_size)
         self.register_buffer("seen", torch.zeros(()))  # pictures, three for each photograph trained on; kept in checkpoints
+
+    def extra_repr(self):
+        return "sees augmented pictures"  # so no checkpoint of another D is mistaken for its own
 
     def forward(self, x):
         if self.training:

@@ -5,6 +5,7 @@ import recipes
 import torch
 
 import helper
+import problem_unittests
 from further import best
 
 
@@ -34,6 +35,17 @@ def test_a_training_that_is_kept_is_gone_on_with(pictures, tmp_path, capsys):
     assert run.images == 512 and "Going on" in capsys.readouterr().out
     with pytest.raises(helper.FaceError, match="other settings"):
         recipes.train(recipes.tutorial(32), pictures, 512, tmp_path)
+
+
+def test_the_best_recipe_is_not_gone_on_with_as_the_default_one(pictures, tmp_path):
+    recipes.train(recipes.default(32), pictures, 256, tmp_path)
+    with pytest.raises(helper.FaceError, match=r"other settings \(D"):
+        recipes.train(recipes.best(32), pictures, 512, tmp_path)
+
+
+def test_the_best_discriminator_passes_the_notebook_s_check(capsys):
+    problem_unittests.test_discriminator(best.Discriminator)
+    assert "Tests Passed" in capsys.readouterr().out
 
 
 def test_overfitting_is_what_d_makes_of_photographs_that_it_has_not_seen(pictures, monkeypatch):
