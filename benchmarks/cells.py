@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parent.parent
 def sources(path=ROOT / "face_generation.ipynb"):
     """Return the sources of the notebook's code cells, list of str, without the lines that only Jupyter understands."""
     found = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
-    sources = ("".join(cell["source"]) for cell in found if cell["cell_type"] == "code")
-    return ["\n".join(line for line in source.splitlines() if not line.startswith("%")) for source in sources]
+    code = ("".join(cell["source"]) for cell in found if cell["cell_type"] == "code")
+    return ["\n".join(line for line in source.splitlines() if not line.startswith("%")) for source in code]
 
 
 def load(path=ROOT / "face_generation.ipynb", **instead):
@@ -42,10 +42,10 @@ SET_UP = {
 def set_up(path=ROOT / "face_generation.ipynb", **given):
     """Execute, besides what `load` does, the notebook's assignments to the names in SET_UP: fresh networks as it makes them.
 
-    given: values that these names keep instead: set_up(image_size=64, device=torch.device("cpu")).
+    given: values and definitions that take the place of the notebook's: set_up(image_size=64, device=torch.device("cpu")).
     Returns: SimpleNamespace as from `load`, with D, G, G_average, d_optimizer, g_optimizer, batch_size, ...
     """
-    names = vars(load(path)) | given
+    names = vars(load(path, **given))
     for source in sources(path):
         for node in ast.parse(source).body:
             if isinstance(node, ast.Assign):

@@ -131,15 +131,13 @@ def tutorial(size):
 
 def default(size, **instead):
     """The notebook's own cells and numbers; `instead` replaces single definitions, for the rows that leave one out."""
-    own = cells.set_up(image_size=size, device=torch.device("cpu"))
-    names = cells.load(**instead)
-    D, G = names.build_network(own.d_conv_dim, own.g_conv_dim, own.z_size, size)
-    return SimpleNamespace(names=names, D=D, G=G, batch_size=own.batch_size,
-                           learning_rate=own.learning_rate, betas=own.betas, averaged=True)
+    own = cells.set_up(image_size=size, device=torch.device("cpu"), **instead)
+    return SimpleNamespace(names=own, D=own.D, G=own.G, batch_size=own.batch_size, learning_rate=own.learning_rate,
+                           betas=own.betas, averaged=True)
 
 
 def best(size):
-    """further/best.py: the notebook's, with a discriminator that sees augmented pictures only."""
+    """further/best.py: the notebook's, with a discriminator that sees more and more augmented pictures."""
     return default(size, Discriminator=further_best.Discriminator)
 
 
