@@ -4,14 +4,16 @@
     python benchmarks/recipes.py PHOTOGRAPHS --images 2000000 default   only those named
     python benchmarks/recipes.py PHOTOGRAPHS --folder runs              one that can be stopped, and trained further later
 
-1,000 photographs are kept out of training; the faces are compared with them (benchmarks/quality.py). One line of the
-table a recipe, as soon as it is trained. Seconds are those of training alone, on whatever machine this runs; r_v says
-how far D knows the photographs by heart, from 0 to 1.
+1,000 photographs are kept out of training; the faces are compared with them (benchmarks/quality.py). The table so far is
+printed after every recipe. Seconds are those of training alone, on whatever machine this runs; r_v says how far D knows
+the photographs by heart, from 0 to 1.
 """
 
 import argparse
+import itertools
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
@@ -130,7 +132,7 @@ def tutorial(size):
 
 
 def default(size, **instead):
-    """The notebook's own cells and numbers; `instead` replaces single definitions, for the rows that leave one out."""
+    """The notebook's own cells and numbers; `instead` replaces single ones, for the rows that change one thing."""
     own = cells.set_up(image_size=size, device=torch.device("cpu"), **instead)
     return SimpleNamespace(names=own, D=own.D, G=own.G, batch_size=own.batch_size, learning_rate=own.learning_rate,
                            betas=own.betas, averaged=True)
@@ -141,23 +143,6 @@ def best(size):
     return default(size, Discriminator=further_best.Discriminator)
 
 
-def without_mirror(size):
-    """The notebook's, without mirror images."""
-    return default(size, mirror_half=_unchanged)
-
-
-def without_smoothing(size):
-    """The notebook's, with the label 1 for real pictures."""
-    return default(size, real_loss=_plain_label)
-
-
-def beta1_05(size):
-    """The notebook's, with the DCGAN paper's beta1 of 0.5."""
-    recipe = default(size)
-    recipe.betas = (0.5, 0.999)
-    return recipe
-
-
 def float32(size):
     """The notebook's, with all convolutions in float32."""
     recipe = default(size)
@@ -165,9 +150,92 @@ def float32(size):
     return recipe
 
 
+def two_time_scales(size):
+    """The notebook's, with twice the learning rate for D (Heusel et al., 2017)."""
+    recipe = default(size)
+    recipe.d_learning_rate = 2 * recipe.learning_rate
+    return recipe
+
+
+def _step(loss, network, optimizer):
+    optimizer.zero_grad()
+    loss.backward(inputs=list(network.parameters()))
+    optimizer.step()
+    return loss.detach()
+
+
+def hinge(size):
+    """The notebook's, with the hinge loss (Lim and Ye, 2017)."""
+
+    def discriminator_step(D, G, real_images, d_optimizer, fake_images):
+        real, fake = D(2 * real_images - 1), D(fake_images.detach())
+        return _step(F.relu(1 - real).mean() + F.relu(1 + fake).mean(), D, d_optimizer)
+
+    def generator_step(D, G, batch_size, g_optimizer, fake_images):
+        return _step(-D(fake_images).mean(), G, g_optimizer)
+
+    return default(size, discriminator_step=discriminator_step, generator_step=generator_step)
+
+
+def relativistic(size):
+    """The notebook's, with the relativistic loss: how much more real is one than the other? (Jolicoeur-Martineau, 2019)."""
+    latest = {}  # G's step compares with real pictures too
+
+    def discriminator_step(D, G, real_images, d_optimizer, fake_images):
+        latest["real"] = 2 * real_images - 1
+        return _step(F.softplus(D(fake_images.detach()) - D(latest["real"])).mean(), D, d_optimizer)
+
+    def generator_step(D, G, batch_size, g_optimizer, fake_images):
+        return _step(F.softplus(D(latest["real"]) - D(fake_images)).mean(), G, g_optimizer)
+
+    return default(size, discriminator_step=discriminator_step, generator_step=generator_step)
+
+
+def r1(size, scaled=1, every=16):
+    """The notebook's, with R1 (Mescheder et al., 2018) at every 16th step, of the weight that Karras et al. (2020) give."""
+    names, steps = cells.load(), itertools.count()
+
+    def discriminator_step(D, G, real_images, d_optimizer, fake_images):
+        x = (2 * real_images - 1).requires_grad_()
+        D_out = D(x)
+        loss = names.real_loss(D_out) + names.fake_loss(D(fake_images.detach()))
+        if next(steps) % every == 0:
+            slope, = torch.autograd.grad(D_out.sum(), x, create_graph=True)
+            gamma = scaled * 0.0002 * size**2 / len(x)
+            loss = loss + every * gamma / 2 * slope.square().sum((1, 2, 3)).mean()
+        return _step(loss, D, d_optimizer)
+
+    return default(size, discriminator_step=discriminator_step)
+
+
+class SpectralDiscriminator(cells.load().Discriminator):
+    """The notebook's Discriminator with spectral normalisation in place of BatchNorm (Miyato et al., 2018)."""
+
+    def __init__(self, conv_dim, image_size=32):
+        super().__init__(conv_dim, image_size)
+        layers = (m for m in self.layers if not isinstance(m, nn.BatchNorm2d))
+        self.layers = nn.Sequential(
+            *(nn.utils.parametrizations.spectral_norm(m) if isinstance(m, nn.Conv2d) else m for m in layers))
+
+
 RECIPES = {
     "learners": learners, "tutorial": tutorial, "default": default, "best": best,
-    "without_mirror": without_mirror, "without_smoothing": without_smoothing, "beta1_05": beta1_05, "float32": float32,
+    # The notebook's with one thing changed
+    "float32": float32,
+    "without_mirror": partial(default, mirror_half=_unchanged),
+    "without_smoothing": partial(default, real_loss=_plain_label),
+    "beta1_05": partial(default, betas=(0.5, 0.999)),
+    "channels_32": partial(default, d_conv_dim=32, g_conv_dim=32),
+    "channels_96": partial(default, d_conv_dim=96, g_conv_dim=96),
+    "batch_128": partial(default, batch_size=128),
+    "z_64": partial(default, z_size=64),
+    "two_time_scales": two_time_scales,
+    "hinge": hinge,
+    "relativistic": relativistic,
+    "r1": r1,
+    "r1_stronger": partial(r1, scaled=4),
+    "r1_weaker": partial(r1, scaled=0.25),
+    "spectral_norm": partial(default, Discriminator=SpectralDiscriminator),
 }
 
 
@@ -185,8 +253,9 @@ def train(recipe, photographs, images, folder):
     faces = helper.DecodedFaces(photographs, torch.zeros(len(photographs)))
     loader = DataLoader(faces, recipe.batch_size, shuffle=True, collate_fn=list)
     G_average = names.averaged(G, recipe.batch_size)
-    optimizers = [torch.optim.Adam(network.parameters(), recipe.learning_rate, recipe.betas, fused=True)
-                  for network in (D, G)]
+    d_learning_rate = getattr(recipe, "d_learning_rate", recipe.learning_rate)
+    optimizers = [torch.optim.Adam(network.parameters(), rate, recipe.betas, fused=True)
+                  for network, rate in ((D, d_learning_rate), (G, recipe.learning_rate))]
     epochs = max(1, round(images / len(photographs)))
     run = helper.TrainingRun(folder, epochs, names.random_z(8, G.z_size, device), {"D": str(D), "G": str(G)},
                              D=D, G=G, G_average=G_average, d_optimizer=optimizers[0], g_optimizer=optimizers[1])
