@@ -1,7 +1,7 @@
 """Which recipe makes the better faces? Several, trained on the same photographs by the notebook's own loop, in one table.
 
-    python benchmarks/recipes.py PHOTOGRAPHS                            every recipe, 400,000 images seen
-    python benchmarks/recipes.py PHOTOGRAPHS --images 2000000 default   only those named
+    python benchmarks/recipes.py PHOTOGRAPHS                            the four of the comparison, 400,000 images seen
+    python benchmarks/recipes.py PHOTOGRAPHS --images 65538 hinge r1    only those named
     python benchmarks/recipes.py PHOTOGRAPHS --folder runs              one that can be stopped, and trained further later
 
 1,000 photographs are kept out of training; the faces are compared with them (benchmarks/quality.py). The table so far is
@@ -218,9 +218,8 @@ class SpectralDiscriminator(cells.load().Discriminator):
             *(nn.utils.parametrizations.spectral_norm(m) if isinstance(m, nn.Conv2d) else m for m in layers))
 
 
-RECIPES = {
-    "learners": learners, "tutorial": tutorial, "default": default, "best": best,
-    # The notebook's with one thing changed
+COMPARED = {"learners": learners, "tutorial": tutorial, "default": default, "best": best}
+RECIPES = COMPARED | {  # and the notebook's with one thing changed
     "float32": float32,
     "without_mirror": partial(default, mirror_half=_unchanged),
     "without_smoothing": partial(default, real_loss=_plain_label),
@@ -288,7 +287,7 @@ def overfitting(recipe, reals, photographs):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photographs", help="folder of folders of pictures, as ImageFolder reads it")
-    parser.add_argument("recipes", nargs="*", help=f"which of {', '.join(RECIPES)} (default: all)")
+    parser.add_argument("recipes", nargs="*", help=f"which of {', '.join(RECIPES)} (default: {', '.join(COMPARED)})")
     parser.add_argument("--images", type=int, default=400_000, help="images seen by each recipe (default 400,000)")
     parser.add_argument("--size", type=int, default=32, help="width in pixels: 32 or 64 (default 32)")
     parser.add_argument("--seed", type=int, default=0, help="of the weights and of all that is drawn (default 0)")
@@ -303,7 +302,7 @@ def main():
         sys.exit(f"recipes.py: {error}")
     print(f"{given.size} x {given.size} pixels, {len(photographs):,} photographs trained on, {len(reals):,} kept out\n")
     results = {"photographs": floor(reals, photographs)}
-    for name in given.recipes or RECIPES:
+    for name in given.recipes or COMPARED:
         torch.manual_seed(given.seed)
         with tempfile.TemporaryDirectory() as folder:
             recipe = RECIPES[name](given.size)
