@@ -28,6 +28,9 @@ from torch.utils.data import DataLoader
 import helper
 from further import best as further_best
 
+NOTEBOOK = cells.load()
+
+
 # --- The recipes ------------------------------------------------------------------------------------------------------
 
 
@@ -168,7 +171,7 @@ def hinge(size):
     """The notebook's, with the hinge loss (Lim and Ye, 2017)."""
 
     def discriminator_step(D, G, real_images, d_optimizer, fake_images):
-        real, fake = D(2 * real_images - 1), D(fake_images.detach())
+        real, fake = D(NOTEBOOK.scale(real_images)), D(fake_images.detach())
         return _step(F.relu(1 - real).mean() + F.relu(1 + fake).mean(), D, d_optimizer)
 
     def generator_step(D, G, batch_size, g_optimizer, fake_images):
@@ -182,7 +185,7 @@ def relativistic(size):
     latest = {}  # G's step compares with real pictures too
 
     def discriminator_step(D, G, real_images, d_optimizer, fake_images):
-        latest["real"] = 2 * real_images - 1
+        latest["real"] = NOTEBOOK.scale(real_images)
         return _step(F.softplus(D(fake_images.detach()) - D(latest["real"])).mean(), D, d_optimizer)
 
     def generator_step(D, G, batch_size, g_optimizer, fake_images):
@@ -193,12 +196,12 @@ def relativistic(size):
 
 def r1(size, scaled=1, every=16):
     """The notebook's, with R1 (Mescheder et al., 2018) at every 16th step, of the weight that Karras et al. (2020) give."""
-    names, steps = cells.load(), itertools.count()
+    steps = itertools.count()
 
     def discriminator_step(D, G, real_images, d_optimizer, fake_images):
-        x = (2 * real_images - 1).requires_grad_()
+        x = NOTEBOOK.scale(real_images).requires_grad_()
         D_out = D(x)
-        loss = names.real_loss(D_out) + names.fake_loss(D(fake_images.detach()))
+        loss = NOTEBOOK.real_loss(D_out) + NOTEBOOK.fake_loss(D(fake_images.detach()))
         if next(steps) % every == 0:
             slope, = torch.autograd.grad(D_out.sum(), x, create_graph=True)
             gamma = scaled * 0.0002 * size**2 / len(x)
@@ -208,7 +211,7 @@ def r1(size, scaled=1, every=16):
     return default(size, discriminator_step=discriminator_step)
 
 
-class SpectralDiscriminator(cells.load().Discriminator):
+class SpectralDiscriminator(NOTEBOOK.Discriminator):
     """The notebook's Discriminator with spectral normalisation in place of BatchNorm (Miyato et al., 2018)."""
 
     def __init__(self, conv_dim, image_size=32):
