@@ -146,16 +146,21 @@ def best(size):
     return default(size, Discriminator=further_best.Discriminator)
 
 
+def in_64s(size, **instead):
+    """The notebook's with batches of 64: what the recipes below change one thing in."""
+    return default(size, batch_size=64, **instead)
+
+
 def float32(size):
-    """The notebook's, with all convolutions in float32."""
-    recipe = default(size)
+    """With all convolutions in float32."""
+    recipe = in_64s(size)
     recipe.fast_math = lambda device: torch.autocast(device.type, enabled=False)
     return recipe
 
 
 def two_time_scales(size):
-    """The notebook's, with twice the learning rate for D (Heusel et al., 2017)."""
-    recipe = default(size)
+    """With twice the learning rate for D (Heusel et al., 2017)."""
+    recipe = in_64s(size)
     recipe.d_learning_rate = 2 * recipe.learning_rate
     return recipe
 
@@ -168,7 +173,7 @@ def _step(loss, network, optimizer):
 
 
 def hinge(size):
-    """The notebook's, with the hinge loss (Lim and Ye, 2017)."""
+    """With the hinge loss (Lim and Ye, 2017)."""
 
     def discriminator_step(D, G, real_images, d_optimizer, fake_images):
         real, fake = D(NOTEBOOK.scale(real_images)), D(fake_images.detach())
@@ -177,11 +182,11 @@ def hinge(size):
     def generator_step(D, G, batch_size, g_optimizer, fake_images):
         return _step(-D(fake_images).mean(), G, g_optimizer)
 
-    return default(size, discriminator_step=discriminator_step, generator_step=generator_step)
+    return in_64s(size, discriminator_step=discriminator_step, generator_step=generator_step)
 
 
 def relativistic(size):
-    """The notebook's, with the relativistic loss: how much more real is one than the other? (Jolicoeur-Martineau, 2019)."""
+    """With the relativistic loss: how much more real is one than the other? (Jolicoeur-Martineau, 2019)."""
     latest = {}  # G's step compares with real pictures too
 
     def discriminator_step(D, G, real_images, d_optimizer, fake_images):
@@ -191,11 +196,11 @@ def relativistic(size):
     def generator_step(D, G, batch_size, g_optimizer, fake_images):
         return _step(F.softplus(D(latest["real"]) - D(fake_images)).mean(), G, g_optimizer)
 
-    return default(size, discriminator_step=discriminator_step, generator_step=generator_step)
+    return in_64s(size, discriminator_step=discriminator_step, generator_step=generator_step)
 
 
 def r1(size, scaled=1, every=16):
-    """The notebook's, with R1 (Mescheder et al., 2018) at every 16th step, of the weight that Karras et al. (2020) give."""
+    """With R1 (Mescheder et al., 2018) at every 16th step, of the weight that Karras et al. (2020) give."""
     steps = itertools.count()
 
     def discriminator_step(D, G, real_images, d_optimizer, fake_images):
@@ -208,11 +213,11 @@ def r1(size, scaled=1, every=16):
             loss = loss + every * gamma / 2 * slope.square().sum((1, 2, 3)).mean()
         return _step(loss, D, d_optimizer)
 
-    return default(size, discriminator_step=discriminator_step)
+    return in_64s(size, discriminator_step=discriminator_step)
 
 
 class SpectralDiscriminator(NOTEBOOK.Discriminator):
-    """The notebook's Discriminator with spectral normalisation in place of BatchNorm (Miyato et al., 2018)."""
+    """The notebook's Discriminator, with spectral normalisation in place of BatchNorm (Miyato et al., 2018)."""
 
     def __init__(self, conv_dim, image_size=32):
         super().__init__(conv_dim, image_size)
@@ -221,23 +226,57 @@ class SpectralDiscriminator(NOTEBOOK.Discriminator):
             *(nn.utils.parametrizations.spectral_norm(m) if isinstance(m, nn.Conv2d) else m for m in layers))
 
 
+class WithShortcut(nn.Module):
+    """A layer that halves or doubles the size, with a shortcut past it (He et al., 2016): what both make, added."""
+
+    def __init__(self, conv, *behind):
+        super().__init__()
+        self.layer = nn.Sequential(conv, *behind)
+        resize = nn.AvgPool2d(2) if isinstance(conv, nn.Conv2d) else nn.Upsample(scale_factor=2)
+        self.shortcut = nn.Sequential(resize, nn.Conv2d(conv.in_channels, conv.out_channels, 1))
+
+    def forward(self, x):
+        return self.layer(x) + self.shortcut(x)
+
+
+def residual(size):
+    """With a shortcut past each layer of stride 2 that BatchNorm follows, in D and in G."""
+    recipe = in_64s(size)
+    for network in (recipe.D, recipe.G):
+        old, new = list(network.layers), []
+        while old:
+            if getattr(old[0], "stride", None) == (2, 2) and isinstance(old[1], nn.BatchNorm2d):
+                new.append(WithShortcut(*old[:3]))
+                del old[:3]
+            else:
+                new.append(old.pop(0))
+        network.layers = nn.Sequential(*new)
+        network.apply(NOTEBOOK.weights_init_normal)
+    return recipe
+
+
 COMPARED = {"learners": learners, "tutorial": tutorial, "default": default, "best": best}
-RECIPES = COMPARED | {  # and the notebook's with one thing changed
-    "float32": float32,
-    "without_mirror": partial(default, mirror_half=_unchanged),
-    "without_smoothing": partial(default, real_loss=_plain_label),
-    "beta1_05": partial(default, betas=(0.5, 0.999)),
-    "channels_32": partial(default, d_conv_dim=32, g_conv_dim=32),
-    "channels_96": partial(default, d_conv_dim=96, g_conv_dim=96),
+RECIPES = COMPARED | {
+    "batch_16": partial(default, batch_size=16),
+    "batch_64": in_64s,
     "batch_128": partial(default, batch_size=128),
-    "z_64": partial(default, z_size=64),
+    "best_64": partial(in_64s, Discriminator=further_best.Discriminator),
+    # batch_64 with one more thing changed
+    "float32": float32,
+    "without_mirror": partial(in_64s, mirror_half=_unchanged),
+    "without_smoothing": partial(in_64s, real_loss=_plain_label),
+    "beta1_05": partial(in_64s, betas=(0.5, 0.999)),
+    "channels_32": partial(in_64s, d_conv_dim=32, g_conv_dim=32),
+    "channels_96": partial(in_64s, d_conv_dim=96, g_conv_dim=96),
+    "z_64": partial(in_64s, z_size=64),
     "two_time_scales": two_time_scales,
     "hinge": hinge,
     "relativistic": relativistic,
     "r1": r1,
     "r1_stronger": partial(r1, scaled=4),
     "r1_weaker": partial(r1, scaled=0.25),
-    "spectral_norm": partial(default, Discriminator=SpectralDiscriminator),
+    "residual": residual,
+    "spectral_norm": partial(in_64s, Discriminator=SpectralDiscriminator),
 }
 
 
@@ -254,7 +293,7 @@ def train(recipe, photographs, images, folder):
     D, G = (network.to(device, memory_format=torch.channels_last) for network in (recipe.D, recipe.G))
     faces = helper.DecodedFaces(photographs, torch.zeros(len(photographs)))
     loader = DataLoader(faces, recipe.batch_size, shuffle=True, collate_fn=list)
-    G_average = names.averaged(G, recipe.batch_size)
+    G_average = names.averaged(G)
     d_learning_rate = getattr(recipe, "d_learning_rate", recipe.learning_rate)
     optimizers = [torch.optim.Adam(network.parameters(), rate, recipe.betas, fused=True)
                   for network, rate in ((D, d_learning_rate), (G, recipe.learning_rate))]

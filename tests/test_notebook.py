@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cells
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "face_generation.ipynb"
@@ -42,6 +44,16 @@ def test_no_cell_outside_a_class_is_longer_than_25_lines():
     long = [source(cell).splitlines()[0] for cell in CODE
             if len(source(cell).splitlines()) > 25 and not re.search(r"^class ", source(cell), re.M)]
     assert not long
+
+
+@pytest.mark.parametrize("steps", [200, 2000])
+def test_in_the_average_what_g_was_a_tenth_of_the_training_ago_counts_half(steps):
+    G = torch.nn.Linear(1, 1, bias=False)
+    G_average = cells.load().averaged(G)
+    for step in range(steps):
+        torch.nn.init.constant_(G.weight, float(step >= 0.9 * steps))
+        G_average.update_parameters(G)
+    assert G_average.module.weight.item() == pytest.approx(0.5, abs=0.03)
 
 
 def test_every_code_cell_was_run_from_top_to_bottom_without_an_error():

@@ -50,7 +50,7 @@ def networks(seed=0, lr=2e-4):
     torch.manual_seed(seed)
     D, G = names.build_network(8, 8, Z_SIZE)
     optimizers = [torch.optim.Adam(network.parameters(), lr, (0.5, 0.999)) for network in (D, G)]
-    return {"D": D, "G": G, "G_average": names.averaged(G, 8), "d_optimizer": optimizers[0], "g_optimizer": optimizers[1]}
+    return {"D": D, "G": G, "G_average": names.averaged(G), "d_optimizer": optimizers[0], "g_optimizer": optimizers[1]}
 
 
 def loader(batches=EPOCH, batch_size=8):
