@@ -261,7 +261,7 @@ RECIPES = COMPARED | {
     "batch_64": in_64s,
     "batch_128": partial(default, batch_size=128),
     "best_64": partial(in_64s, Discriminator=further_best.Discriminator),
-    # batch_64 with one more thing changed
+    # batch_64 with one thing changed
     "float32": float32,
     "without_mirror": partial(in_64s, mirror_half=_unchanged),
     "without_smoothing": partial(in_64s, real_loss=_plain_label),
