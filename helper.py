@@ -733,7 +733,8 @@ def signs_of_trouble(history, snapshots):
     Args:
         history: dict of lists "images", "d_loss" and "g_loss", an entry every 50 batches; judged over the last ten.
         snapshots: list of uint8 tensors (N, 3, S, S), faces of the same z, before training and after each epoch; judged
-            after JUDGED_AFTER images, the last against the one half as many images before it.
+            after JUDGED_AFTER images, the last against the one a tenth of the training before it, the half-life of the
+            moving average, and at least half of JUDGED_AFTER.
     Returns: list of str, one line for each sign; empty while all is well.
     """
     signs = []
@@ -744,7 +745,8 @@ def signs_of_trouble(history, snapshots):
                      "its learning rate or raise its dropout")
     if not history["images"] or history["images"][-1] < JUDGED_AFTER:
         return signs
-    back = math.ceil(JUDGED_AFTER / 2 / history["images"][-1] * (len(snapshots) - 1))  # in snapshots
+    images = history["images"][-1]
+    back = math.ceil(max(JUDGED_AFTER / 2, images / 10) / images * (len(snapshots) - 1))  # in snapshots
     faces = [snapshot.float() / 255 for snapshot in snapshots]
     spread = [face.std(dim=0).mean().item() for face in faces]
     if len(faces) > back and (faces[-1] - faces[-1 - back]).abs().mean() < 0.005:
@@ -767,6 +769,7 @@ def _settings_of(parts):
             settings[name] = str(part)
         else:
             group = part.param_groups[0]
+            group = group | {"lr": group.get("initial_lr", group["lr"])}  # as PyTorch's schedulers keep it
             settings |= {f"{name} {key}": str(group[key]) for key in ("lr", "betas", "weight_decay") if key in group}
     return settings
 

@@ -141,14 +141,16 @@ def default(size, **instead):
                            betas=own.betas, averaged=True)
 
 
-def best(size):
-    """further/best.py: the notebook's, with a discriminator that sees more and more augmented pictures."""
-    return default(size, Discriminator=further_best.Discriminator)
-
-
 def in_64s(size, **instead):
     """The notebook's with batches of 64: what the recipes below change one thing in."""
     return default(size, batch_size=64, **instead)
+
+
+def best(size):
+    """further/best.py: the notebook's in batches of 64, with augmented pictures and a learning rate that falls."""
+    recipe = in_64s(size, Discriminator=further_best.Discriminator)
+    recipe.adam = further_best.Adam
+    return recipe
 
 
 def float32(size):
@@ -260,9 +262,9 @@ RECIPES = COMPARED | {
     "batch_16": partial(default, batch_size=16),
     "batch_64": in_64s,
     "batch_128": partial(default, batch_size=128),
-    "best_64": partial(in_64s, Discriminator=further_best.Discriminator),
     # batch_64 with one thing changed
     "float32": float32,
+    "augmented": partial(in_64s, Discriminator=further_best.Discriminator),
     "without_mirror": partial(in_64s, mirror_half=_unchanged),
     "without_smoothing": partial(in_64s, real_loss=_plain_label),
     "beta1_05": partial(in_64s, betas=(0.5, 0.999)),
@@ -286,7 +288,8 @@ RECIPES = COMPARED | {
 def train(recipe, photographs, images, folder):
     """Train a recipe on photographs, uint8 (N, 3, S, S), until about `images` were seen. Returns the TrainingRun.
 
-    A folder that holds an earlier training of the same networks is gone on with, from its last whole epoch.
+    A folder that holds an earlier training of the same networks is gone on with, from its last whole epoch. A learning
+    rate that falls does so towards the end that was set: then only a training towards the same end is.
     """
     names = recipe.names
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -295,10 +298,14 @@ def train(recipe, photographs, images, folder):
     loader = DataLoader(faces, recipe.batch_size, shuffle=True, collate_fn=list)
     G_average = names.averaged(G)
     d_learning_rate = getattr(recipe, "d_learning_rate", recipe.learning_rate)
-    optimizers = [torch.optim.Adam(network.parameters(), rate, recipe.betas, fused=True)
-                  for network, rate in ((D, d_learning_rate), (G, recipe.learning_rate))]
     epochs = max(1, round(images / len(photographs)))
-    run = helper.TrainingRun(folder, epochs, names.random_z(8, G.z_size, device), {"D": str(D), "G": str(G)},
+    adam, settings = partial(torch.optim.Adam, fused=True), {"D": str(D), "G": str(G)}
+    if hasattr(recipe, "adam"):
+        settings["steps"] = epochs * len(loader)
+        adam = partial(recipe.adam, steps=settings["steps"])
+    optimizers = [adam(network.parameters(), rate, recipe.betas)
+                  for network, rate in ((D, d_learning_rate), (G, recipe.learning_rate))]
+    run = helper.TrainingRun(folder, epochs, names.random_z(8, G.z_size, device), settings,
                              D=D, G=G, G_average=G_average, d_optimizer=optimizers[0], g_optimizer=optimizers[1])
     with mock.patch.object(helper, "fast_math", getattr(recipe, "fast_math", helper.fast_math)):
         names.train(D, G, G_average, loader, *optimizers, names.discriminator_step, names.generator_step, run)

@@ -662,6 +662,15 @@ def test_a_healthy_run_shows_no_sign_of_trouble():
     assert helper.signs_of_trouble({"images": [], "d_loss": [], "g_loss": []}, faces[:1]) == []
 
 
+def test_an_average_over_a_long_training_is_not_taken_for_a_generator_that_is_stuck():
+    steps = torch.linspace(0, 1, 201).view(-1, 1, 1, 1, 1)  # 200 epochs of 10,000 images: a little change in each
+    faces = list((steps * torch.rand(8, 3, 16, 16) * 255).to(torch.uint8))
+    history = {"images": [2_000_000], "d_loss": [0.9], "g_loss": [1.5]}
+    assert (faces[-1].float() - faces[-2].float()).abs().mean() / 255 < 0.005
+    assert helper.signs_of_trouble(history, faces) == []
+    assert "stuck" in helper.signs_of_trouble(history, faces + 25 * faces[-1:])[0]
+
+
 def troubled_run(folder, monkeypatch, lr_d, lr_g):
     """Train for 200 steps, in which BatchNorm's statistics settle, with these learning rates, and judge."""
     monkeypatch.setattr(helper, "JUDGED_AFTER", 2_000)

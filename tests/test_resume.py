@@ -215,6 +215,15 @@ def test_a_finished_run_says_so_and_goes_on_when_it_is_given_more_epochs(tmp_pat
 # --- What does not fit, and what is damaged
 
 
+def test_a_learning_rate_that_a_schedule_lowered_does_not_make_it_another_run(tmp_path):
+    parts = tiny.networks()
+    schedule = torch.optim.lr_scheduler.LinearLR(parts["d_optimizer"], 1.0, 0.1, total_iters=2)
+    tiny.train(tmp_path, 1, parts)
+    schedule.step()
+    assert parts["d_optimizer"].param_groups[0]["lr"] < 2e-4
+    assert tiny.train(tmp_path, 2, parts).epoch == 2
+
+
 def test_settings_that_differ_are_refused_by_name(tmp_path):
     tiny.train(tmp_path, 1, tiny.networks(), settings={"batch_size": 8, "data": "faces"})
     kept = [path.read_bytes() for path in checkpoints(tmp_path)]
