@@ -141,16 +141,14 @@ def default(size, **instead):
                            betas=own.betas, averaged=True)
 
 
+def best(size):
+    """further/best.py: the notebook's, with a discriminator that sees more and more augmented pictures."""
+    return default(size, Discriminator=further_best.Discriminator)
+
+
 def in_64s(size, **instead):
     """The notebook's with batches of 64: what the recipes below change one thing in."""
     return default(size, batch_size=64, **instead)
-
-
-def best(size):
-    """further/best.py: the notebook's in batches of 64, with augmented pictures and a learning rate that falls."""
-    recipe = in_64s(size, Discriminator=further_best.Discriminator)
-    recipe.adam = further_best.Adam
-    return recipe
 
 
 def float32(size):
@@ -172,6 +170,30 @@ def _step(loss, network, optimizer):
     loss.backward(inputs=list(network.parameters()))
     optimizer.step()
     return loss.detach()
+
+
+class FallingAdam(torch.optim.Adam):
+    """Adam whose learning rate falls, evenly, to 0 over the last two fifths of `steps`, the batches of all of training."""
+
+    def __init__(self, parameters, learning_rate, betas, steps):
+        super().__init__(parameters, learning_rate, betas, fused=True)
+        self.steps = steps
+        for group in self.param_groups:
+            group |= {"initial_lr": learning_rate, "taken": 0}  # kept in checkpoints
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            left = max(0, 1 - group["taken"] / self.steps)
+            group["lr"] = group["initial_lr"] * min(1, left / 0.4)
+            group["taken"] += 1
+        return super().step(closure)
+
+
+def falling_rate(size):
+    """best_64 with a learning rate that falls towards the end (with GANs as in Zhu et al., 2017)."""
+    recipe = in_64s(size, Discriminator=further_best.Discriminator)
+    recipe.adam = FallingAdam
+    return recipe
 
 
 def hinge(size):
@@ -262,9 +284,10 @@ RECIPES = COMPARED | {
     "batch_16": partial(default, batch_size=16),
     "batch_64": in_64s,
     "batch_128": partial(default, batch_size=128),
+    "best_64": partial(in_64s, Discriminator=further_best.Discriminator),
+    "falling_rate": falling_rate,
     # batch_64 with one thing changed
     "float32": float32,
-    "augmented": partial(in_64s, Discriminator=further_best.Discriminator),
     "without_mirror": partial(in_64s, mirror_half=_unchanged),
     "without_smoothing": partial(in_64s, real_loss=_plain_label),
     "beta1_05": partial(in_64s, betas=(0.5, 0.999)),

@@ -1,4 +1,4 @@
-"""The best recipe we know for faces: the notebook's, trained for long, with two things added that pay only then.
+"""The best recipe we know for faces: the notebook's, with a discriminator that cannot learn the photographs by heart.
 
 With some ten thousand photographs D begins to know them one by one, and what it then teaches G is no longer what a face
 looks like. Differentiable augmentation (Zhao et al., 2020) changes pictures a little, at random, before D looks: real and
@@ -6,11 +6,8 @@ generated ones, in both steps. D meets no picture twice, and G, whose gradient c
 learn the change. It is left out now and then, the less often the longer training lasts (after Karras et al., 2020, who
 steer this by what D does): at first D knows no photograph by heart, and changed pictures only teach it more slowly.
 
-And the learning rate falls towards the end, so that the two networks settle instead of going round each other.
-
-In the notebook, `from further.best import Adam, Discriminator` takes the place of section 4's class, section 10 makes both
-optimizers with this Adam, as in `Adam(D.parameters(), learning_rate, betas, steps)`, and all else stays, with a batch_size
-of 64. `benchmarks/recipes.py PHOTOGRAPHS --images 2000000 best` trains it; README.md has figures.
+In the notebook, `from further.best import Discriminator` takes the place of the class; all else stays. README.md has
+figures of it in batches of 64 (`best_64`); `benchmarks/recipes.py PHOTOGRAPHS best` trains it in the notebook's.
 """
 
 import sys
@@ -44,30 +41,6 @@ def augment(x):
     place[:, :, 2] = 2 * shift / x.shape[-1]  # grid_sample counts a picture's width as 2
     grid = F.affine_grid(place, x.shape, align_corners=False)
     return F.grid_sample(x.float(), grid, padding_mode="border", align_corners=False)
-
-
-class Adam(torch.optim.Adam):
-    """Adam whose learning rate falls, evenly, to 0 over the last two fifths of training (with GANs as in Zhu et al., 2017).
-
-    Args:
-        parameters: of one network.
-        learning_rate: float, the one to begin with.
-        betas: (float, float).
-        steps: int, the batches of the whole training: the number of epochs times len(loader).
-    """
-
-    def __init__(self, parameters, learning_rate, betas, steps):
-        super().__init__(parameters, learning_rate, betas, fused=True)
-        self.steps = steps
-        for group in self.param_groups:
-            group |= {"initial_lr": learning_rate, "taken": 0}  # kept in checkpoints
-
-    def step(self, closure=None):
-        for group in self.param_groups:
-            left = max(0, 1 - group["taken"] / self.steps)
-            group["lr"] = group["initial_lr"] * min(1, left / 0.4)
-            group["taken"] += 1
-        return super().step(closure)
 
 
 class Discriminator(cells.load().Discriminator):

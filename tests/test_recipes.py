@@ -49,16 +49,9 @@ def test_the_best_discriminator_passes_the_notebook_s_check(capsys):
     assert "Tests Passed" in capsys.readouterr().out
 
 
-def test_the_best_optimizer_passes_the_notebook_s_check(capsys):
-    recipe = recipes.default(32)
-    optimizers = (best.Adam(network.parameters(), 2e-4, recipe.betas, 100) for network in (recipe.D, recipe.G))
-    problem_unittests.test_optimizers(*optimizers, recipe.D, recipe.G)
-    assert "Tests Passed" in capsys.readouterr().out
-
-
-def test_the_best_recipe_goes_on_while_its_learning_rate_falls(pictures, tmp_path, capsys):
+def test_a_training_is_gone_on_with_while_its_learning_rate_falls(pictures, tmp_path, capsys):
     def rates():
-        run = recipes.train(recipes.best(32), pictures, 5 * 256, tmp_path)  # 5 epochs of 4 batches
+        run = recipes.train(recipes.falling_rate(32), pictures, 5 * 256, tmp_path)  # 5 epochs of 4 batches
         return [run.parts[name].param_groups[0]["lr"] for name in ("d_optimizer", "g_optimizer")]
 
     before_the_last_step = [2e-4 * (1 / 20) / 0.4] * 2
@@ -66,7 +59,17 @@ def test_the_best_recipe_goes_on_while_its_learning_rate_falls(pictures, tmp_pat
     max(tmp_path.glob("*.pt")).unlink()
     assert rates() == pytest.approx(before_the_last_step) and "epoch 4 of 5" in capsys.readouterr().out
     with pytest.raises(helper.FaceError, match=r"other settings \(steps: then 20, now 24"):
-        recipes.train(recipes.best(32), pictures, 6 * 256, tmp_path)
+        recipes.train(recipes.falling_rate(32), pictures, 6 * 256, tmp_path)
+
+
+def test_the_learning_rate_stays_for_three_fifths_and_falls_to_nothing():
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer, rates = recipes.FallingAdam([weight], 1.0, (0.1, 0.999), 10), []
+    for _ in range(12):
+        weight.grad = torch.ones(1)
+        optimizer.step()
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([1] * 7 + [0.75, 0.5, 0.25, 0, 0])
 
 
 def test_overfitting_is_what_d_makes_of_photographs_that_it_has_not_seen(pictures, monkeypatch):
@@ -117,16 +120,6 @@ def test_the_generator_gets_its_gradient_through_the_change():
     x = torch.randn(4, 3, 32, 32, requires_grad=True)
     best.augment(x).square().sum().backward()
     assert x.grad.isfinite().all() and (x.grad != 0).float().mean() > 0.7  # what is moved out of the picture gets none
-
-
-def test_the_learning_rate_stays_for_three_fifths_and_falls_to_nothing():
-    weight = torch.nn.Parameter(torch.zeros(1))
-    optimizer, rates = best.Adam([weight], 1.0, (0.1, 0.999), 10), []
-    for _ in range(12):
-        weight.grad = torch.ones(1)
-        optimizer.step()
-        rates.append(optimizer.param_groups[0]["lr"])
-    assert rates == pytest.approx([1] * 7 + [0.75, 0.5, 0.25, 0, 0])
 
 
 @pytest.mark.parametrize(("seen", "share"), [(0, 0.0), (1_500_000, 0.5), (2_400_000, 0.8), (100_000_000, 0.8)])
