@@ -6,8 +6,8 @@ generated ones, in both steps. D meets no picture twice, and G, whose gradient c
 learn the change. It is left out now and then, the less often the longer training lasts (after Karras et al., 2020, who
 steer this by what D does): at first D knows no photograph by heart, and changed pictures only teach it more slowly.
 
-In the notebook, `from further.best import Discriminator` takes the place of the class; all else stays. README.md has
-figures of it in batches of 64 (`best_64`); `benchmarks/recipes.py PHOTOGRAPHS best` trains it in the notebook's.
+In the notebook, `from further.best import Discriminator` takes the place of the class; all else stays. It is meant for long
+trainings: after 400,000 images it still held the faces back. README.md has the figures.
 """
 
 import sys
