@@ -1,13 +1,14 @@
-"""The best recipe we know for faces: the notebook's, with a discriminator that cannot learn the photographs by heart.
+"""A recipe for long trainings: the notebook's, with a discriminator that learns the photographs by heart more slowly.
 
 With some ten thousand photographs D begins to know them one by one, and what it then teaches G is no longer what a face
 looks like. Differentiable augmentation (Zhao et al., 2020) changes pictures a little, at random, before D looks: real and
-generated ones, in both steps. D meets no picture twice, and G, whose gradient comes back through the change, does not
-learn the change. It is left out now and then, the less often the longer training lasts (after Karras et al., 2020, who
+generated ones, in both steps. D seldom meets a picture twice, and G, whose gradient comes back through the change, does
+not learn the change. It is left out now and then, the less often the longer training lasts (after Karras et al., 2020, who
 steer this by what D does): at first D knows no photograph by heart, and changed pictures only teach it more slowly.
 
-In the notebook, `from further.best import Discriminator` takes the place of the class; all else stays. It is meant for long
-trainings: after 400,000 images it still held the faces back. README.md has the figures.
+In the notebook, `from further.best import Discriminator` takes the place of the class; all else stays. After 400,000
+images it still held the faces back; after 2,000,000 it has not been compared with the notebook's own yet. README.md has
+the figures.
 """
 
 import sys
