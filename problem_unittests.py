@@ -1070,9 +1070,14 @@ def _judge_parameters(name, optimizer, net_name, net, other_name, other):
               f"{name}: {net_name}.parameters().")
 
 
+def _rate(group):
+    """The learning rate that training began with: schedules, PyTorch's too, keep it when they lower the other."""
+    return float(group.get("initial_lr", group["lr"]))
+
+
 def _judge_rate(name, group):
     """A learning rate that can work; advice on rates and betas that are less usual."""
-    rate, betas = float(group["lr"]), group.get("betas")
+    rate, betas = _rate(group), group.get("betas")
     if group.get("maximize"):
         _fail(f"{name} to make its loss smaller.", "maximize=True.", "D and G would each learn to be wrong.",
               f"{name}: leave maximize out.")
@@ -1615,10 +1620,11 @@ def _rubric_optimizers(d_optimizer, g_optimizer, D, G):
     met, note = _rubric_check(test_optimizers, d_optimizer, g_optimizer, D, G)
     if not met:
         return met, note
-    found = [(type(o).__name__, float(group["lr"]), float(group.get("betas", (0,))[0]))
+    found = [(type(o).__name__, _rate(group), float(group.get("betas", (0,))[0]))
              for o in (d_optimizer, g_optimizer) for group in o.param_groups]
     note = "; ".join(f"{name}, lr {lr:g}, beta1 {beta1:g}" for name, lr, beta1 in found) + "."
-    if not all(name in ("Adam", "AdamW") and 0.0002 <= round(lr, 9) <= 0.001 for name, lr, _ in found):
+    adam = all(isinstance(o, (torch.optim.Adam, torch.optim.AdamW)) for o in (d_optimizer, g_optimizer))
+    if not adam or not all(0.0002 <= round(lr, 9) <= 0.001 for _, lr, _ in found):
         return False, note
     if all(0.1 <= beta1 <= 0.3 for *_, beta1 in found):
         return True, note

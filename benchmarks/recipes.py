@@ -141,14 +141,16 @@ def default(size, **instead):
                            betas=own.betas, averaged=True)
 
 
-def best(size):
-    """further/best.py: the notebook's, with a discriminator that sees more and more augmented pictures."""
-    return default(size, Discriminator=further_best.Discriminator)
-
-
 def in_64s(size, **instead):
-    """The notebook's with batches of 64: what the recipes below change one thing in."""
+    """The notebook's with batches of 64: what best and the recipes below start from."""
     return default(size, batch_size=64, **instead)
+
+
+def best(size):
+    """further/best.py: augmented pictures for D, batches of 64, a learning rate that falls towards the end."""
+    recipe = in_64s(size, Discriminator=further_best.Discriminator)
+    recipe.adam = further_best.FallingAdam
+    return recipe
 
 
 def float32(size):
@@ -170,30 +172,6 @@ def _step(loss, network, optimizer):
     loss.backward(inputs=list(network.parameters()))
     optimizer.step()
     return loss.detach()
-
-
-class FallingAdam(torch.optim.Adam):
-    """Adam whose learning rate falls, evenly, to 0 over the last two fifths of `steps`, the batches of all of training."""
-
-    def __init__(self, parameters, learning_rate, betas, steps):
-        super().__init__(parameters, learning_rate, betas, fused=True)
-        self.steps = steps
-        for group in self.param_groups:
-            group |= {"initial_lr": learning_rate, "taken": 0}  # kept in checkpoints
-
-    def step(self, closure=None):
-        for group in self.param_groups:
-            left = max(0, 1 - group["taken"] / self.steps)
-            group["lr"] = group["initial_lr"] * min(1, left / 0.4)
-            group["taken"] += 1
-        return super().step(closure)
-
-
-def falling_rate(size):
-    """best_64 with a learning rate that falls towards the end (with GANs as in Zhu et al., 2017)."""
-    recipe = in_64s(size, Discriminator=further_best.Discriminator)
-    recipe.adam = FallingAdam
-    return recipe
 
 
 def hinge(size):
@@ -281,12 +259,16 @@ def residual(size):
 
 COMPARED = {"learners": learners, "tutorial": tutorial, "default": default, "best": best}
 RECIPES = COMPARED | {
+    # the default with one thing changed
+    "augmented": partial(default, Discriminator=further_best.Discriminator),
     "batch_16": partial(default, batch_size=16),
     "batch_64": in_64s,
     "batch_128": partial(default, batch_size=128),
-    "best_64": partial(in_64s, Discriminator=further_best.Discriminator),
-    "falling_rate": falling_rate,
+    "beta1_0": partial(default, betas=(0.0, 0.999)),
+    "beta2_099": partial(default, betas=(0.1, 0.99)),
+    "z_256": partial(default, z_size=256),
     # batch_64 with one thing changed
+    "augmented_64": partial(in_64s, Discriminator=further_best.Discriminator),
     "float32": float32,
     "without_mirror": partial(in_64s, mirror_half=_unchanged),
     "without_smoothing": partial(in_64s, real_loss=_plain_label),

@@ -21,6 +21,7 @@ from answers_training import d_step, fake_logits, g_step, real_logits
 from PIL import Image
 
 import problem_unittests as tests
+from further.best import FallingAdam
 
 ROOT = Path(tests.__file__).parent
 TABLES = [
@@ -227,6 +228,18 @@ def test_rubric_of_a_solved_notebook():
     assert page.count("<tr>") == len(report.lines) and "data:image/png;base64," in page
     assert all(asked in str(report).replace("\n" + 18 * " ", " ") for asked in verdicts(report))
     assert max(map(len, str(report).splitlines())) <= 120
+
+
+def test_rubric_and_check_judge_the_rate_that_a_schedule_began_with(capsys):
+    given = solved()
+    schedule = torch.optim.lr_scheduler.LinearLR(given["d_optimizer"], 1.0, 0.0, total_iters=1)
+    given["g_optimizer"] = FallingAdam(given["G"].parameters(), 0.0002, (0.3, 0.999), steps=1)
+    for step in (given["d_optimizer"].step, schedule.step, given["g_optimizer"].step, given["g_optimizer"].step):
+        step()
+    assert given["d_optimizer"].param_groups[0]["lr"] == given["g_optimizer"].param_groups[0]["lr"] == 0
+    tests.test_optimizers(*(given[name] for name in ("d_optimizer", "g_optimizer", "D", "G")))
+    assert "Tests Passed" in capsys.readouterr().out
+    assert verdicts(tests.rubric_report(**given)) == verdicts(tests.rubric_report(**solved()))
 
 
 @pytest.mark.parametrize("absent", [*solved(), "all"])

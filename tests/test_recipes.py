@@ -1,4 +1,4 @@
-"""benchmarks/recipes.py and further/: every recipe trains by the notebook's loop, and the augmentation does what it says."""
+"""benchmarks/recipes.py and further/: every recipe trains by the notebook's loop, and best's parts do what they say."""
 
 import pytest
 import recipes
@@ -51,7 +51,7 @@ def test_the_best_discriminator_passes_the_notebook_s_check(capsys):
 
 def test_a_training_is_gone_on_with_while_its_learning_rate_falls(pictures, tmp_path, capsys):
     def rates():
-        run = recipes.train(recipes.falling_rate(32), pictures, 5 * 256, tmp_path)  # 5 epochs of 4 batches
+        run = recipes.train(recipes.best(32), pictures, 5 * 256, tmp_path)  # 5 epochs of 4 batches
         return [run.parts[name].param_groups[0]["lr"] for name in ("d_optimizer", "g_optimizer")]
 
     before_the_last_step = [2e-4 * (1 / 20) / 0.4] * 2
@@ -59,12 +59,12 @@ def test_a_training_is_gone_on_with_while_its_learning_rate_falls(pictures, tmp_
     max(tmp_path.glob("*.pt")).unlink()
     assert rates() == pytest.approx(before_the_last_step) and "epoch 4 of 5" in capsys.readouterr().out
     with pytest.raises(helper.FaceError, match=r"other settings \(steps: then 20, now 24"):
-        recipes.train(recipes.falling_rate(32), pictures, 6 * 256, tmp_path)
+        recipes.train(recipes.best(32), pictures, 6 * 256, tmp_path)
 
 
 def test_the_learning_rate_stays_for_three_fifths_and_falls_to_nothing():
     weight = torch.nn.Parameter(torch.zeros(1))
-    optimizer, rates = recipes.FallingAdam([weight], 1.0, (0.1, 0.999), 10), []
+    optimizer, rates = best.FallingAdam([weight], 1.0, (0.1, 0.999), 10), []
     for _ in range(12):
         weight.grad = torch.ones(1)
         optimizer.step()
