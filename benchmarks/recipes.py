@@ -361,7 +361,10 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             recipe = RECIPES[name](given.size)
             folder = Path(given.folder or folder) / f"{name}-{given.size}-{given.seed}"
-            run = train(recipe, photographs, given.images, folder)
+            try:
+                run = train(recipe, photographs, given.images, folder)
+            except helper.FaceError as error:
+                sys.exit(f"recipes.py: {error}")
         generators = {name: recipe.G}
         if recipe.averaged:
             generators = {name: run.parts["G_average"], f"{name}, not averaged": recipe.G}

@@ -38,6 +38,16 @@ def test_a_training_that_is_kept_is_gone_on_with(pictures, tmp_path, capsys):
         recipes.train(recipes.tutorial(32), pictures, 512, tmp_path)
 
 
+def test_a_folder_of_another_training_is_refused_in_one_line(pictures, tmp_path, monkeypatch):
+    recipes.train(recipes.learners(32), pictures, 256, tmp_path / "default-32-0")
+    monkeypatch.setattr(recipes, "load", lambda folder, size: pictures)
+    monkeypatch.setattr(recipes, "split", lambda photographs: (photographs, photographs))
+    monkeypatch.setattr(recipes, "floor", lambda reals, photographs: None)
+    monkeypatch.setattr("sys.argv", ["recipes.py", "photographs", "--folder", str(tmp_path), "default"])
+    with pytest.raises(SystemExit, match=r"^recipes.py: .*default-32-0 holds a run with other settings .*"):
+        recipes.main()
+
+
 def test_the_best_recipe_is_not_gone_on_with_as_the_default_one(pictures, tmp_path):
     recipes.train(recipes.default(32), pictures, 256, tmp_path)
     with pytest.raises(helper.FaceError, match=r"other settings \(D"):
