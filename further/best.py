@@ -14,7 +14,9 @@ In the notebook, with `from further.best import Discriminator, FallingAdam`: tha
 
     d_optimizer = FallingAdam(D.parameters(), learning_rate, betas, steps=helper.epochs(default=6) * len(loader))
 
-In a short training each of the three costs more than it gives. README.md has the figures.
+In a short training each of the three costs more than it gives. After two million images D knows the photographs far less by
+heart than the notebook's own (r_v 0.23 against 0.59); by the Fréchet distance the faces are as good, by others better or
+worse. README.md has the figures.
 """
 
 import sys
