@@ -142,13 +142,30 @@ def default(size, **instead):
 
 
 def in_64s(size, **instead):
-    """The notebook's with batches of 64: what best and the recipes below start from."""
+    """The notebook's with batches of 64: what most of the recipes below start from."""
     return default(size, batch_size=64, **instead)
 
 
 def best(size):
-    """further/best.py: augmented pictures for D, batches of 64, a learning rate that falls towards the end."""
-    recipe = in_64s(size, Discriminator=further_best.Discriminator)
+    """further/best.py: pictures for D augmented after a million photographs, a learning rate that falls to 0."""
+    recipe = default(size, Discriminator=further_best.Discriminator)
+    recipe.adam = further_best.FallingAdam
+    return recipe
+
+
+class EarlyAugmentation(further_best.Discriminator):
+    """Sees augmented pictures from the start: none at first, four in five after 800,000 photographs."""
+
+    def extra_repr(self):
+        return "sees augmented pictures early"
+
+    def share(self):
+        return min(0.8, self.seen / 3_000_000)
+
+
+def augmented_64_falling(size):
+    """With pictures for D augmented early, and a learning rate that falls to 0."""
+    recipe = in_64s(size, Discriminator=EarlyAugmentation)
     recipe.adam = further_best.FallingAdam
     return recipe
 
@@ -260,15 +277,17 @@ def residual(size):
 COMPARED = {"learners": learners, "tutorial": tutorial, "default": default, "best": best}
 RECIPES = COMPARED | {
     # the default with one thing changed
-    "augmented": partial(default, Discriminator=further_best.Discriminator),
+    "augmented": partial(default, Discriminator=EarlyAugmentation),
     "batch_16": partial(default, batch_size=16),
     "batch_64": in_64s,
     "batch_128": partial(default, batch_size=128),
+    "rate_0004": partial(default, learning_rate=4e-4),
     "beta1_0": partial(default, betas=(0.0, 0.999)),
     "beta2_099": partial(default, betas=(0.1, 0.99)),
     "z_256": partial(default, z_size=256),
     # batch_64 with one thing changed
-    "augmented_64": partial(in_64s, Discriminator=further_best.Discriminator),
+    "augmented_64": partial(in_64s, Discriminator=EarlyAugmentation),
+    "augmented_64_falling": augmented_64_falling,
     "float32": float32,
     "without_mirror": partial(in_64s, mirror_half=_unchanged),
     "without_smoothing": partial(in_64s, real_loss=_plain_label),

@@ -61,14 +61,14 @@ def test_the_best_discriminator_passes_the_notebook_s_check(capsys):
 
 def test_a_training_is_gone_on_with_while_its_learning_rate_falls(pictures, tmp_path, capsys):
     def rates():
-        run = recipes.train(recipes.best(32), pictures, 5 * 256, tmp_path)  # 5 epochs of 4 batches
+        run = recipes.train(recipes.best(32), pictures, 5 * 256, tmp_path)  # 5 epochs of 8 batches
         return [run.parts[name].param_groups[0]["lr"] for name in ("d_optimizer", "g_optimizer")]
 
-    before_the_last_step = [2e-4 * (1 / 20) / 0.4] * 2
+    before_the_last_step = [2e-4 * (1 / 40) / 0.4] * 2
     assert rates() == pytest.approx(before_the_last_step)
     max(tmp_path.glob("*.pt")).unlink()
     assert rates() == pytest.approx(before_the_last_step) and "epoch 4 of 5" in capsys.readouterr().out
-    with pytest.raises(helper.FaceError, match=r"other settings \(steps: then 20, now 24"):
+    with pytest.raises(helper.FaceError, match=r"other settings \(steps: then 40, now 48"):
         recipes.train(recipes.best(32), pictures, 6 * 256, tmp_path)
 
 
@@ -132,12 +132,24 @@ def test_the_generator_gets_its_gradient_through_the_change():
     assert x.grad.isfinite().all() and (x.grad != 0).float().mean() > 0.7  # what is moved out of the picture gets none
 
 
-@pytest.mark.parametrize(("seen", "share"), [(0, 0.0), (1_500_000, 0.5), (2_400_000, 0.8), (100_000_000, 0.8)])
-def test_more_and_more_pictures_are_changed_and_only_in_training(seen, share):
-    D, x = best.Discriminator(8), torch.rand(2000, 3, 32, 32)
+@pytest.mark.parametrize(("kind", "seen", "share"), [
+    (best.Discriminator, 0, 0.0), (best.Discriminator, 2_999_999, 0.0), (best.Discriminator, 3_000_000, 0.6),
+    (recipes.EarlyAugmentation, 0, 0.0), (recipes.EarlyAugmentation, 1_500_000, 0.5),
+    (recipes.EarlyAugmentation, 100_000_000, 0.8),
+])
+def test_so_many_pictures_are_changed_and_only_in_training(kind, seen, share):
+    D, x = kind(8), torch.rand(2000, 3, 32, 32)
     D.layers = torch.nn.Identity()  # so that it gives what it looks at
-    D.seen.fill_(seen)
+    D.seen = seen
     changed = (D(x) != x.flatten(1)).any(1).float().mean()
     assert abs(changed - share) < 0.05 and D.seen == seen + 2000
     D.eval()
     assert torch.equal(D(x), x.flatten(1)) and D.seen == seen + 2000
+
+
+def test_a_training_that_goes_on_goes_on_counting_what_d_saw(pictures, tmp_path):
+    recipes.train(recipes.best(32), pictures, 512, tmp_path)
+    max(tmp_path.glob("*.pt")).unlink()
+    recipe = recipes.best(32)
+    recipes.train(recipe, pictures, 512, tmp_path)
+    assert recipe.D.seen == 3 * 512
