@@ -287,7 +287,6 @@ RECIPES = COMPARED | {
     "z_256": partial(default, z_size=256),
     # batch_64 with one thing changed
     "augmented_64": partial(in_64s, Discriminator=EarlyAugmentation),
-    "augmented_64_falling": augmented_64_falling,
     "float32": float32,
     "without_mirror": partial(in_64s, mirror_half=_unchanged),
     "without_smoothing": partial(in_64s, real_loss=_plain_label),
@@ -303,6 +302,8 @@ RECIPES = COMPARED | {
     "r1_weaker": partial(r1, scaled=0.25),
     "residual": residual,
     "spectral_norm": partial(in_64s, Discriminator=SpectralDiscriminator),
+    # augmented_64 with one thing changed
+    "augmented_64_falling": augmented_64_falling,
 }
 
 
