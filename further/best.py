@@ -13,7 +13,7 @@ optimizers that know how long the training will be:
 
     d_optimizer = FallingAdam(D.parameters(), learning_rate, betas, steps=helper.epochs(default=6) * len(loader))
 
-README.md has what it gains over the notebook's own recipe, by several measures.
+README.md has its figures beside those of the notebook's own recipe.
 """
 
 import sys
