@@ -141,16 +141,26 @@ def default(size, **instead):
                            betas=own.betas, averaged=True)
 
 
+def slower(size, **instead):
+    """The notebook's with half its learning rate."""
+    return default(size, learning_rate=2e-4, **instead)
+
+
 def in_64s(size, **instead):
-    """The notebook's with batches of 64: what most of the recipes below start from."""
-    return default(size, batch_size=64, **instead)
+    """Slower, and with batches of 64: what most of the recipes below start from."""
+    return slower(size, batch_size=64, **instead)
+
+
+def falling(size, **instead):
+    """With a learning rate that falls to 0 over the last two fifths."""
+    recipe = default(size, **instead)
+    recipe.adam = further_best.FallingAdam
+    return recipe
 
 
 def best(size):
-    """further/best.py: pictures for D augmented after a million photographs, a learning rate that falls to 0."""
-    recipe = default(size, Discriminator=further_best.Discriminator)
-    recipe.adam = further_best.FallingAdam
-    return recipe
+    """further/best.py: falling, with pictures for D augmented after 800,000 photographs."""
+    return falling(size, Discriminator=further_best.Discriminator)
 
 
 class EarlyAugmentation(further_best.Discriminator):
@@ -161,13 +171,6 @@ class EarlyAugmentation(further_best.Discriminator):
 
     def share(self):
         return min(0.8, self.seen / 3_000_000)
-
-
-def augmented_64_falling(size):
-    """With pictures for D augmented early, and a learning rate that falls to 0."""
-    recipe = in_64s(size, Discriminator=EarlyAugmentation)
-    recipe.adam = further_best.FallingAdam
-    return recipe
 
 
 def float32(size):
@@ -276,15 +279,17 @@ def residual(size):
 
 COMPARED = {"learners": learners, "tutorial": tutorial, "default": default, "best": best}
 RECIPES = COMPARED | {
-    # the default with one thing changed
-    "augmented": partial(default, Discriminator=EarlyAugmentation),
-    "batch_16": partial(default, batch_size=16),
+    # the default with another learning rate
+    "rate_0002": slower,
+    "rate_0008": partial(default, learning_rate=8e-4),
+    # rate_0002 with one thing changed
+    "augmented": partial(slower, Discriminator=EarlyAugmentation),
+    "batch_16": partial(slower, batch_size=16),
     "batch_64": in_64s,
-    "batch_128": partial(default, batch_size=128),
-    "rate_0004": partial(default, learning_rate=4e-4),
-    "beta1_0": partial(default, betas=(0.0, 0.999)),
-    "beta2_099": partial(default, betas=(0.1, 0.99)),
-    "z_256": partial(default, z_size=256),
+    "batch_128": partial(slower, batch_size=128),
+    "beta1_0": partial(slower, betas=(0.0, 0.999)),
+    "beta2_099": partial(slower, betas=(0.1, 0.99)),
+    "z_256": partial(slower, z_size=256),
     # batch_64 with one thing changed
     "augmented_64": partial(in_64s, Discriminator=EarlyAugmentation),
     "float32": float32,
@@ -302,8 +307,9 @@ RECIPES = COMPARED | {
     "r1_weaker": partial(r1, scaled=0.25),
     "residual": residual,
     "spectral_norm": partial(in_64s, Discriminator=SpectralDiscriminator),
-    # augmented_64 with one thing changed
-    "augmented_64_falling": augmented_64_falling,
+    # best without augmented pictures, augmented_64 with the falling rate
+    "falling": falling,
+    "augmented_64_falling": partial(falling, Discriminator=EarlyAugmentation, batch_size=64, learning_rate=2e-4),
 }
 
 

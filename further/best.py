@@ -1,10 +1,10 @@
 """A recipe for long trainings, some two million images: the notebook's, with two things added for the later part.
 
-1. D learns the photographs by heart more slowly. With some ten thousand of them D begins to know them one by one, and
-   what it then teaches G is no longer what a face looks like. Differentiable augmentation (Zhao et al., 2020) changes
+1. D learns the photographs by heart more slowly. With some ten thousand of them D begins to know them one by one,
+   rather than what all faces have in common. Differentiable augmentation (Zhao et al., 2020) changes
    pictures a little, at random, before D looks: real and generated ones, in both steps. D seldom meets a picture twice,
    and G, whose gradient comes back through the change, does not learn the change. Two pictures in five stay as they are,
-   and all of them until a million photographs were trained on: so long D knows few by heart, and changed pictures only
+   and all of them until 800,000 photographs were trained on: so long D knows few by heart, and changed pictures only
    teach it more slowly. (Karras et al., 2020, steer how many are changed by what D does.)
 2. The learning rate falls to 0 towards the end (with GANs as in Zhu et al., 2017), so that G comes to rest.
 
@@ -67,7 +67,7 @@ class Discriminator(cells.load().Discriminator):
 
     def share(self):
         """Of the pictures that come next, the share to augment."""
-        return 0.6 if self.seen >= 3_000_000 else 0
+        return 0.6 if self.seen >= 2_400_000 else 0
 
     def forward(self, x):
         if self.training:

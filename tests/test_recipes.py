@@ -64,7 +64,7 @@ def test_a_training_is_gone_on_with_while_its_learning_rate_falls(pictures, tmp_
         run = recipes.train(recipes.best(32), pictures, 5 * 256, tmp_path)  # 5 epochs of 8 batches
         return [run.parts[name].param_groups[0]["lr"] for name in ("d_optimizer", "g_optimizer")]
 
-    before_the_last_step = [2e-4 * (1 / 40) / 0.4] * 2
+    before_the_last_step = [4e-4 * (1 / 40) / 0.4] * 2
     assert rates() == pytest.approx(before_the_last_step)
     max(tmp_path.glob("*.pt")).unlink()
     assert rates() == pytest.approx(before_the_last_step) and "epoch 4 of 5" in capsys.readouterr().out
@@ -133,7 +133,7 @@ def test_the_generator_gets_its_gradient_through_the_change():
 
 
 @pytest.mark.parametrize(("kind", "seen", "share"), [
-    (best.Discriminator, 0, 0.0), (best.Discriminator, 2_999_999, 0.0), (best.Discriminator, 3_000_000, 0.6),
+    (best.Discriminator, 0, 0.0), (best.Discriminator, 2_399_999, 0.0), (best.Discriminator, 2_400_000, 0.6),
     (recipes.EarlyAugmentation, 0, 0.0), (recipes.EarlyAugmentation, 1_500_000, 0.5),
     (recipes.EarlyAugmentation, 100_000_000, 0.8),
 ])
