@@ -1,11 +1,11 @@
 """A recipe for long trainings, some two million images: the notebook's, with two things added for the later part.
 
 1. D learns the photographs by heart more slowly. With some ten thousand of them D begins to know them one by one,
-   rather than what all faces have in common. Differentiable augmentation (Zhao et al., 2020) changes
-   pictures a little, at random, before D looks: real and generated ones, in both steps. D seldom meets a picture twice,
-   and G, whose gradient comes back through the change, does not learn the change. Two pictures in five stay as they are,
-   and all of them until 800,000 photographs were trained on: so long D knows few by heart, and changed pictures only
-   teach it more slowly. (Karras et al., 2020, steer how many are changed by what D does.)
+   rather than what all faces have in common. Differentiable augmentation (Zhao et al., 2020) changes pictures a little,
+   at random, before D looks: real and generated ones, in both steps. D seldom meets a picture twice, and G, whose
+   gradient comes back through the change, does not learn the change. Two pictures in five stay as they are, and all of
+   them until 800,000 photographs were trained on: so long D knows few by heart, and changed pictures only teach it more
+   slowly. (Karras et al., 2020, steer how many are changed by what D does.)
 2. The learning rate falls to 0 towards the end (with GANs as in Zhu et al., 2017), so that G comes to rest.
 
 In the notebook, with `from further.best import Discriminator, FallingAdam`: that Discriminator in place of your own, and
