@@ -11,6 +11,7 @@ Nothing of yours is changed: random state, weights, gradients, modes and disk ar
 
 import base64
 import contextlib
+import copy
 import functools
 import html
 import io
@@ -1420,6 +1421,60 @@ def _judge_together(discriminator_step, generator_step, D, G):
               torch.rand(n, 3, 32, 32, device=device), torch.optim.SGD(D.parameters(), lr=1e-6))
         _call(f"generator_step to run with your D and G, batch_size={n}", generator_step, D, G, n,
               torch.optim.SGD(G.parameters(), lr=1e-6))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Training mode and evaluation mode
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@_check("mode_difference", "a number: how much the faces of z change with the rest of their batch, in the mode asked for",
+        "a generator used in training mode makes another face of the same z whenever its company changes")
+def test_mode_difference(mode_difference):
+    """Try it with a small generator that has BatchNorm, in both modes, and hold it against the same worked out here."""
+    G = nn.Sequential(nn.Unflatten(1, (4, 1, 1)), nn.ConvTranspose2d(4, 8, 4), nn.BatchNorm2d(8), nn.ReLU(),
+                      nn.Conv2d(8, 3, 3, padding=1), nn.Tanh())
+    z, one, other = torch.randn(3, 4), torch.randn(5, 4) * 0.3, torch.randn(5, 4) * 2 + 1
+    advice = []
+    for training in (True, False):
+        call = f"mode_difference(G, z, one, other, training={training}) for 3 z in batches of 8 gives one number"
+        wanted, everything = _mode_difference_of(G, z, one, other, training)
+        probe = copy.deepcopy(G).train(not training)  # so that it is for the answer to set the mode
+        result = _call(call, mode_difference, probe, z, one, other, training)
+        if result is None:
+            _fail(f"{call}.", "None.", "the comparison needs the number.", "the last line: does it return the difference?")
+        if isinstance(result, torch.Tensor) and result.numel() == 1:
+            advice += ["it returns a tensor: .item() makes a plain number of it."] * training
+        elif not isinstance(result, (int, float, np.floating)):
+            _fail(f"{call}.", f"{_summary(result)}.", "a mean over all pixels is one number.", ".mean().item()")
+        _judge_mode_difference(call, float(result), wanted, everything, training)
+    return advice
+
+
+def _mode_difference_of(G, z, one, other, training):
+    """The mean absolute difference of the faces of z, and that of the whole batches, in a copy of G in this mode."""
+    G = copy.deepcopy(G).train(training)
+    with torch.no_grad():
+        first, second = (G(torch.cat([z, rest])) for rest in (one, other))
+    return (first - second)[:len(z)].abs().mean().item(), (first - second).abs().mean().item()
+
+
+def _judge_mode_difference(call, got, wanted, everything, training):
+    if abs(got - wanted) < 1e-5 + 1e-3 * wanted:
+        return
+    if abs(got - everything) < 1e-5 + 1e-3 * everything:
+        why, look = ("the rest of the two batches differs anyway; the question is what becomes of the same z.",
+                     "take the faces of z alone, the first len(z) of each batch.")
+    elif training and got == 0:
+        why, look = ("in training mode BatchNorm uses the batch at hand, so the faces of z must change with it.",
+                     "G.train(training), before the faces are made; and are both batches in use?")
+    elif not training and got > 1e-6:
+        why, look = ("in evaluation mode a face depends on its z alone, whatever else is in the batch.",
+                     "G.train(training), before the faces are made: G.train(False) is G.eval().")
+    else:
+        why, look = ("another measure, or other pictures, cannot be compared with the numbers in the text.",
+                     "(first - second).abs().mean(), first and second being the faces of z in the two batches.")
+    _fail(f"{call}: {wanted:.4f} here.", f"{got:.4f}.", why, look)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

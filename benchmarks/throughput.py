@@ -1,6 +1,6 @@
 """How fast does it train? The notebook's loop beside the one that learners write and beside its own convolutions alone.
 
-    python benchmarks/throughput.py
+    python -m benchmarks.throughput
 
 All train the notebook's networks on the same JPEG files of 64 x 64 pixels. They take turns, so that whatever else runs
 on the machine slows down all of them alike: every ratio compares two of the same round, and the table shows medians.
@@ -13,22 +13,20 @@ import functools
 import io
 import itertools
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
-from unittest import mock
 
-import cells
 import torch
+from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
-from torchvision.io import write_jpeg
 from torchvision.transforms import Compose, Resize, ToTensor
 
-sys.path.append(str(cells.ROOT))
-import helper  # noqa: E402
+import helper
+from benchmarks.others import IN_FLOAT32
+from further import course
 
 SIZES = (32, 64, 128)  # at 128 the notebook's loop alone
 IMAGES = 200_000  # whose time is given at the end
@@ -65,8 +63,8 @@ class Clock:
 
 def learners_loop(folder, size, device):
     """The loop that learners of this course write, with the notebook's networks: float32, every picture decoded anew."""
-    names = cells.set_up(image_size=size, device=device)
-    D, G = (network.to(memory_format=torch.contiguous_format) for network in (names.D, names.G))
+    own = course.set_up(image_size=size, device=device)
+    D, G = (network.to(memory_format=torch.contiguous_format) for network in (own.D, own.G))
     d_optimizer = torch.optim.Adam(D.parameters(), 2e-4, (0.5, 0.999))
     g_optimizer = torch.optim.Adam(G.parameters(), 2e-4, (0.5, 0.999))
     loss_of = nn.BCEWithLogitsLoss()
@@ -92,45 +90,31 @@ def learners_loop(folder, size, device):
     return loop, DataLoader(pictures(folder, size), batch_size=128, shuffle=True)
 
 
-class Run(helper.TrainingRun):
-    """The notebook's bookkeeping without its pictures and files, which come once an epoch and not once a batch."""
+def notebooks_loop(folder, size, device, change=None, decoded=True, **instead):
+    """The notebook's `train`, with the networks and optimizers that its cells make; it keeps nothing and shows nothing.
 
-    def _snapshot(self):
-        pass
-
-    def _save(self):
-        pass
-
-
-def notebooks_loop(folder, size, device, change=None, fast_math=helper.fast_math, decoded=True, **steps):
-    """The notebook's `train`, with the networks and optimizers that its cells make.
-
-    change: called with these names before training; steps: discriminator_step or generator_step, a function that makes
-    another of the notebook's own.
+    change: called with what course.set_up made, before training; instead: what takes the place of the notebook's own.
     """
-    names = cells.set_up(image_size=size, device=device)
+    own = course.set_up(image_size=size, device=device, **instead)
     if change:
-        change(names)
-    for step, made_of in steps.items():
-        setattr(names, step, made_of(getattr(names, step)))
+        change(own)
 
     def loop(batches):
-        parts = {name: getattr(names, name) for name in ("D", "G", "G_average", "d_optimizer", "g_optimizer")}
-        run = Run("no such folder", 1, torch.zeros(1, names.z_size, device=device), {}, **parts)
-        with mock.patch.object(helper, "fast_math", fast_math), contextlib.redirect_stdout(io.StringIO()):
-            names.train(names.D, names.G, names.G_average, batches, names.d_optimizer, names.g_optimizer,
-                        names.discriminator_step, names.generator_step, run)
+        run = helper.TrainingRun(None, 1, None, {}, **course.parts_of(own))
+        with contextlib.redirect_stdout(io.StringIO()):
+            own.train(own.D, own.G, own.G_average, batches, own.d_optimizer, own.g_optimizer,
+                      own.discriminator_step, own.generator_step, run)
 
-    loader = DataLoader(pictures(folder, size), batch_size=names.batch_size, shuffle=True)
+    loader = DataLoader(pictures(folder, size), batch_size=own.batch_size, shuffle=True)
     return loop, helper.decode_once(loader) if decoded else loader
 
 
 def convolutions_alone(folder, size, device):
     """The ceiling: the convolutions and linear layers of one batch of the notebook's loop, and nothing between them."""
-    names = cells.set_up(image_size=size, device=device)
+    own = course.set_up(image_size=size, device=device)
     with helper.fast_math(device):
-        fake_images, g_layers = layers_of(names.G, names.random_z(names.batch_size, names.z_size, device))
-        _, d_layers = layers_of(names.D, fake_images)
+        fake_images, g_layers = layers_of(own.G, own.random_z(own.batch_size, own.z_size, device))
+        _, d_layers = layers_of(own.D, fake_images)
 
     def passes(layers, weights, first_input):
         """Forward and backward of each layer: the gradients of its weights, and of its input except for the first one."""
@@ -145,7 +129,7 @@ def convolutions_alone(folder, size, device):
             passes(d_layers, weights=True, first_input=False)  # and generated ones
             passes(d_layers, weights=False, first_input=True)  # G's step through D
 
-    return loop, [torch.empty(names.batch_size, 0)[None]]
+    return loop, [torch.empty(own.batch_size, 0)[None]]
 
 
 def layers_of(network, x):
@@ -174,49 +158,52 @@ def write_pictures(folder, count):
     generator = torch.Generator().manual_seed(0)
     for number in range(count):
         blobs = nn.functional.interpolate(torch.rand(1, 3, 9, 9, generator=generator), 64, mode="bicubic")[0]
-        write_jpeg(blobs.clamp(0, 1).mul(255).to(torch.uint8), str(folder / f"{number:06d}.jpg"), quality=90)
+        pixels = blobs.clamp(0, 1).mul(255).to(torch.uint8).permute(1, 2, 0).numpy()
+        Image.fromarray(pixels).save(folder / f"{number:06d}.jpg", quality=90)
 
 
 def pictures(folder, size):
     return ImageFolder(folder, Compose([Resize((size, size)), ToTensor()]))
 
 
-def float32(device):
-    return torch.autocast(device.type, enabled=False)
-
-
-def plain_adam(names):
-    for optimizer in (names.d_optimizer, names.g_optimizer):
+def plain_adam(own):
+    for optimizer in (own.d_optimizer, own.g_optimizer):
         optimizer.param_groups[0]["fused"] = False
 
 
-def contiguous(names):
-    names.D.to(memory_format=torch.contiguous_format)
-    names.G.to(memory_format=torch.contiguous_format)
+def contiguous(own):
+    own.D.to(memory_format=torch.contiguous_format)
+    own.G.to(memory_format=torch.contiguous_format)
 
 
-def compiled(names, mode=None):
-    names.D.compile(mode=mode)
-    names.G.compile(mode=mode)
+def compiled(own, mode=None):
+    own.D.compile(mode=mode)
+    own.G.compile(mode=mode)
 
 
-def two_passes(step):
-    return lambda D, G, batch_size, g_optimizer, fake_images: step(D, G, batch_size, g_optimizer)
+def two_passes(own):
+    step = own.generator_step
+    own.generator_step = lambda D, G, batch_size, g_optimizer, fake_images: step(D, G, batch_size, g_optimizer)
 
 
-def all_gradients(step):
-    """The same step with a plain `backward()`, which computes the gradients of D's weights too."""
-    plain = torch.Tensor.backward
+def all_gradients(own):
+    """With a plain `backward()`, which computes the gradients of D's weights too."""
 
-    def generator_step(*args):
-        with mock.patch.object(torch.Tensor, "backward", lambda loss, inputs: plain(loss)):
-            return step(*args)
+    def generator_step(D, G, batch_size, g_optimizer, fake_images):
+        g_optimizer.zero_grad()
+        loss = own.real_loss(D(fake_images))
+        loss.backward()
+        g_optimizer.step()
+        return loss.detach()
 
-    return generator_step
+    own.generator_step = generator_step
 
 
-def read_at_once(step):
-    return lambda *args: step(*args).item()
+def read_at_once(own):
+    def reading(step):
+        return lambda *args: step(*args).item()
+
+    own.discriminator_step, own.generator_step = reading(own.discriminator_step), reading(own.generator_step)
 
 
 def contestants(device):
@@ -225,13 +212,13 @@ def contestants(device):
     found = {
         "learner's loop": learners_loop,
         "notebook's loop": notebooks_loop,
-        "- convolutions in float32": changed(fast_math=float32),
+        "- convolutions in float32": changed(helper=IN_FLOAT32),
         "- without channels_last": changed(change=contiguous),
         "- pictures decoded at every use": changed(decoded=False),
-        "- fakes made twice": changed(generator_step=two_passes),
-        "- all of D's gradients in G's step": changed(generator_step=all_gradients),
+        "- fakes made twice": changed(change=two_passes),
+        "- all of D's gradients in G's step": changed(change=all_gradients),
         "- Adam not fused": changed(change=plain_adam),
-        "- losses read at every batch": changed(discriminator_step=read_at_once, generator_step=read_at_once),
+        "- losses read at every batch": changed(change=read_at_once),
         "- with torch.compile": changed(change=compiled),
         "- with CUDA graphs": changed(change=functools.partial(compiled, mode="reduce-overhead")),
         "ceiling: convolutions alone": convolutions_alone,

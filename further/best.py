@@ -8,22 +8,20 @@
    slowly. (Karras et al., 2020, steer how many are changed by what D does.)
 2. The learning rate falls to 0 towards the end (with GANs as in Zhu et al., 2017), so that G comes to rest.
 
-In the notebook, with `from further.best import Discriminator, FallingAdam`: that Discriminator in place of your own, and
-optimizers that know how long the training will be:
+In the notebook, after `from further import best`: the first line below the class, in its cell; the second above the run,
+in its cell, with `rates=rates` behind the optimizers among what the run is given, so that checkpoints keep it:
 
-    d_optimizer = FallingAdam(D.parameters(), learning_rate, betas, steps=helper.epochs(default=6) * len(loader))
+    Discriminator = best.augmented(Discriminator)
+    rates = best.Falling(epochs * len(loader), d_optimizer, g_optimizer)
 
-README.md has its figures beside those of the notebook's own recipe.
+benchmarks/README.md has its figures beside those of the notebook's own recipe.
 """
 
-import sys
-from pathlib import Path
+import math
 
 import torch
 from torch.nn import functional as F
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
-import cells  # noqa: E402
+from torch.optim.lr_scheduler import LambdaLR
 
 
 def augment(x):
@@ -49,47 +47,70 @@ def augment(x):
     return F.grid_sample(x.float(), grid, padding_mode="border", align_corners=False)
 
 
-class Discriminator(cells.load().Discriminator):
-    """The notebook's Discriminator; late in a long training, most of the pictures that it sees are augmented."""
-
-    def __init__(self, conv_dim, image_size=32):
-        super().__init__(conv_dim, image_size)
-        self.seen = 0  # pictures in training, three for each photograph trained on
-
-    def extra_repr(self):
-        return "sees augmented pictures"  # so no checkpoint of another D is mistaken for its own
-
-    def get_extra_state(self):  # so that a training that goes on goes on counting
-        return torch.tensor(self.seen)
-
-    def set_extra_state(self, state):
-        self.seen = int(state)
-
-    def share(self):
-        """Of the pictures that come next, the share to augment."""
-        return 0.6 if self.seen >= 2_400_000 else 0
-
-    def forward(self, x):
-        if self.training:
-            share = self.share()
-            if share:
-                x = torch.where(torch.rand(len(x), 1, 1, 1, device=x.device) < share, augment(x), x.float())
-            self.seen += len(x)
-        return super().forward(x)
+def late(seen):
+    """The share of pictures to augment, 0 to 1, when D has seen so many in training, three for each photograph."""
+    return 0.6 if seen >= 2_400_000 else 0
 
 
-class FallingAdam(torch.optim.Adam):
-    """Adam whose learning rate falls, evenly, to 0 over the last two fifths of `steps`, the batches of all of training."""
+def augmented(Discriminator, share=late):
+    """Make of a class Discriminator one that looks at augmented pictures, late in a long training.
 
-    def __init__(self, parameters, learning_rate, betas, steps):
-        super().__init__(parameters, learning_rate, betas, fused=True)
+    Discriminator: a class whose forward takes pictures (B, 3, S, S) in [-1, 1] first.
+    share: function of the pictures seen in training; it says which share of the next ones to augment.
+    """
+
+    class Augmented(Discriminator):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.seen = 0
+
+        def get_extra_state(self):  # so that a training that goes on goes on counting
+            return torch.tensor(self.seen)
+
+        def set_extra_state(self, state):
+            self.seen = int(state)
+
+        def forward(self, x):
+            if self.training:
+                now = share(self.seen)
+                if now:
+                    x = torch.where(torch.rand(len(x), 1, 1, 1, device=x.device) < now, augment(x), x.float())
+                self.seen += len(x)
+            return super().forward(x)
+
+    return Augmented
+
+
+class Falling:
+    """Learning rates that stay as they are for three fifths of a training and then fall, evenly, to 0.
+
+    It steps by itself after each step of the optimizers. Give it to the run as one of its parts, behind the optimizers.
+
+    steps: int, the batches of all of training; optimizers: one or several, each with a rate of its own.
+    """
+
+    def __init__(self, steps, *optimizers):
         self.steps = steps
-        for group in self.param_groups:
-            group |= {"initial_lr": learning_rate, "taken": 0}  # kept in checkpoints
+        self.schedules = [LambdaLR(optimizer, self.share) for optimizer in optimizers]
+        for optimizer, schedule in zip(optimizers, self.schedules, strict=True):
+            optimizer.register_step_post_hook(lambda *_, schedule=schedule: schedule.step())
 
-    def step(self, closure=None):
-        for group in self.param_groups:
-            left = max(0, 1 - group["taken"] / self.steps)
-            group["lr"] = group["initial_lr"] * min(1, left / 0.4)
-            group["taken"] += 1
-        return super().step(closure)
+    def share(self, step):
+        """What is left of the rate that training began with, 1 to 0, at a step counted from 0."""
+        return min(1, max(0, 1 - step / self.steps) / 0.4)
+
+    def state_dict(self):
+        return {"steps": self.steps, "schedules": [schedule.state_dict() for schedule in self.schedules]}
+
+    def load_state_dict(self, state):
+        """Go on at the step that was reached. If training has become longer or shorter since, say what the rate does now."""
+        for schedule, then in zip(self.schedules, state["schedules"], strict=True):
+            schedule.load_state_dict(then)
+            rates = [first * self.share(schedule.last_epoch) for first in schedule.base_lrs]
+            for group, rate in zip(schedule.optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate
+        if state["steps"] != self.steps:
+            step, was = schedule.last_epoch, then["_last_lr"][0]
+            falls = max(step, math.ceil(0.6 * self.steps))
+            print(f"The learning rate was {was:.3g} after {step:,} of {state['steps']:,} steps. With {self.steps:,} steps "
+                  f"it goes on at {rates[0]:.3g}, and falls from step {falls:,} on until it is 0 at step {self.steps:,}.")

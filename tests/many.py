@@ -13,7 +13,7 @@ from pathlib import Path
 
 os.environ["ACCELERATE_USE_CPU"] = "yes"
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks"), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import torch  # noqa: E402
 import torch.distributed as dist  # noqa: E402
@@ -23,6 +23,7 @@ from torch import nn  # noqa: E402
 from torch.utils.data import DataLoader  # noqa: E402
 
 import helper  # noqa: E402
+from further.many import train_on_each  # noqa: E402
 
 PICTURES, BATCH, EPOCHS = 96, 8, 2  # one process alone takes batches of 2 * BATCH
 
@@ -37,11 +38,11 @@ def without_norm(network):
 
 
 def train(case, folder, batch):
-    """Train with the notebook's `train_on_each` in this process, and write down what happened."""
+    """Train with further.many's `train_on_each` in this process, and write down what happened."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    own, shared_z, saw = names.train.__globals__, torch.Generator().manual_seed(3), {"z": [], "pictures": [], "losses": []}
-    step, own_random_z = own["discriminator_step"], own["random_z"]
+    own, shared_z, saw = names, torch.Generator().manual_seed(3), {"z": [], "pictures": [], "losses": []}
+    step, own_random_z = own.discriminator_step, own.random_z
 
     def rank():
         return dist.get_rank() if dist.is_initialized() else 0
@@ -64,15 +65,17 @@ def train(case, folder, batch):
         return step(D, G, real_images, d_optimizer, fake_images)
 
     class Run(helper.TrainingRun):
-        def record(self, *losses):
-            saw["losses"].append([loss.item() for loss in losses])
-            super().record(*losses)
+        KEEP_AFTER = 0.0
+
+        def record(self, **losses):
+            saw["losses"].append([loss.item() for loss in losses.values()])
+            super().record(**losses)
 
     D, G = names.build_network(4, 4, Z_SIZE)
     if case == "exact":
         D, G = without_norm(D), without_norm(G)
-        own["mirror_half"] = lambda images: images
-    own.update(random_z=random_z, discriminator_step=discriminator_step)
+        own.mirror_half = lambda images: images
+    own.random_z, own.discriminator_step, own.D, own.G, own.batch_size = random_z, discriminator_step, D, G, batch
     helper.TrainingRun = Run
     helper.fast_math = lambda device: torch.autocast(device.type, enabled=False)
 
@@ -80,10 +83,12 @@ def train(case, folder, batch):
     images = nn.functional.interpolate(images, 32, mode="bilinear").to(torch.uint8)
     faces = helper.DecodedFaces(images, torch.zeros(PICTURES))
     loader = DataLoader(faces, batch, shuffle=case != "exact", collate_fn=list)
-    optimizers = [torch.optim.Adam(network.parameters(), 1e-3, (0.5, 0.999), fused=True) for network in (D, G)]
+    own.d_optimizer, own.g_optimizer = (torch.optim.Adam(network.parameters(), 1e-3, (0.5, 0.999), fused=True)
+                                        for network in (D, G))
     checkpoints = folder / ("real" if case == "resumed" else case) / ("alone" if batch > BATCH else "checkpoints")
     epochs = EPOCHS + 1 if case == "resumed" else EPOCHS
-    names.train_on_each(D, G, loader, *optimizers, checkpoints, epochs, {"batch_size": batch})
+    own.G_average = own.averaged(G)
+    train_on_each(own, loader, checkpoints, epochs)
     saw |= {"D": D.state_dict(), "G": G.state_dict()}
     torch.save(saw, folder / case / ("alone.pt" if batch > BATCH else f"{rank()}.pt"))
 

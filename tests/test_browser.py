@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import helper
+from faces.draw import draw_faces
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the browser test needs the package playwright")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -32,8 +32,10 @@ def project(tmp_path):
     """A copy of the project without its outputs, faces beside it, and JupyterLab's settings for a test."""
     folder = tmp_path / "project"
     (folder / "processed_celeba_small").mkdir(parents=True)
-    for path in [ROOT / "helper.py", ROOT / "problem_unittests.py", *ROOT.glob("processed_celeba_small/*.py")]:
-        shutil.copy(path, folder / path.relative_to(ROOT))
+    for name in ("common.py", "helper.py", "problem_unittests.py", "waiting.py"):
+        shutil.copy(ROOT / name, folder)
+    for room in ("faces", "training", "measures"):
+        shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
     notebook = json.loads((ROOT / "face_generation.ipynb").read_text(encoding="utf-8"))
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
@@ -41,7 +43,7 @@ def project(tmp_path):
             if "import helper" in "".join(cell["source"]):  # so that a short training refreshes its figure more than once
                 cell["source"] = ["".join(cell["source"]) + "\nhelper.TrainingRun.REFRESH = 1.0"]
     (folder / "face_generation.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
-    helper._program("draw").draw_faces(tmp_path / "faces" / "drawn", PICTURES)
+    draw_faces(tmp_path / "faces" / "drawn", PICTURES)
     config = tmp_path / "config" / "labconfig"
     config.mkdir(parents=True)
     no_news = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}

@@ -1,4 +1,4 @@
-"""download.py against a loopback server that speaks the Hub's protocol and misbehaves in one way at a time."""
+"""faces.download against a loopback server that speaks the Hub's protocol and misbehaves in one way at a time."""
 
 import functools
 import hashlib
@@ -17,13 +17,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-sys.dont_write_bytecode = True  # before download is imported: no __pycache__ in the data folder
-import download  # noqa: E402
+from faces import download
 
 pytest.importorskip("huggingface_hub")
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
-HOME = Path(download.__file__).resolve().parent
+ROOT = Path(download.__file__).resolve().parent.parent
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 NAMES = ["data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet"]
 
@@ -125,26 +124,24 @@ def server():
 
 @pytest.fixture
 def home(tmp_path):
-    """A data folder of its own with the programs in it. What is fetched goes to .cache beside it."""
-    home = tmp_path / "processed_celeba_small"
-    home.mkdir()
-    for name in ("prepare.py", "download.py"):
-        shutil.copy(HOME / name, home)
-    return home
+    """The data folder of a project of its own. What is fetched goes to .cache beside it."""
+    shutil.copytree(ROOT / "faces", tmp_path / "faces", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "common.py", tmp_path)
+    (tmp_path / "processed_celeba_small").mkdir()
+    return tmp_path / "processed_celeba_small"
 
 
 def start(home, url, *options, **settings):
-    """download.py as a process: cache in the test's folder, time-out of one second."""
+    """The program as a process: cache in the test's folder, time-out of one second."""
     environment = {**os.environ, "HF_HOME": str(home.parent / "hub"), "HF_ENDPOINT": url, "HF_TOKEN": "hf_secret",
                    "HF_HUB_DOWNLOAD_TIMEOUT": "1", **settings}  # fmt: skip
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # that no __pycache__ appears must be download.py's own doing
-    command = [sys.executable, str(home / "download.py"), *options]
-    return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    command = [sys.executable, "-m", "faces.download", *options]
+    return subprocess.Popen(command, cwd=home.parent, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, text=True)  # fmt: skip
 
 
 def run(home, url, *options, **settings):
-    """Run download.py: (exit code, stdout, stderr)."""
+    """Run the program: (exit code, stdout, stderr)."""
     process = start(home, url, *options, **settings)
     out, err = process.communicate(timeout=50)
     return process.returncode, out, err
@@ -160,7 +157,7 @@ def file_url(server):
 
 def assert_complete(home):
     assert len(list(home.glob("celeba/*.jpg"))) == 24
-    assert sorted(path.name for path in home.iterdir()) == ["celeba", "download.py", "prepare.py"]
+    assert sorted(path.name for path in home.iterdir()) == ["celeba"]
 
 
 def assert_failed(result, *words):
@@ -198,7 +195,7 @@ def test_the_question_is_asked_and_no_means_no(server, home):
     pty = pytest.importorskip("pty")
     parent, child = pty.openpty()
     environment = {**os.environ, "HF_HOME": str(home.parent / "hub"), "HF_ENDPOINT": url_of(server)}
-    process = subprocess.Popen([sys.executable, str(home / "download.py")], env=environment, stdin=child,
+    process = subprocess.Popen([sys.executable, "-m", "faces.download"], cwd=home.parent, env=environment, stdin=child,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # fmt: skip
     os.write(parent, b"n\n")
     out, _ = process.communicate(timeout=30)

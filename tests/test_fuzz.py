@@ -9,8 +9,8 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pictures
 import pytest
-import tiny
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,7 +20,8 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-import helper
+from common import FaceError
+from faces.decode import decode_once
 
 EXAMPLES = 25  # folders of up to 20 pictures; for a thorough run: 1,000
 FILES = 2_000  # for a thorough run: 200,000
@@ -32,7 +33,7 @@ MODES = {"JPEG": ("RGB", "L", "CMYK"), "PNG": ("RGB", "RGBA", "L", "LA", "P", "1
 
 def encoded(kind, mode, width, height, turned, frames):
     """The bytes of a picture file, sound as yet."""
-    picture = tiny.picture(width, width, height)
+    picture = pictures.picture(width, width, height)
     if mode == "I;16":
         picture = Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257)
     elif mode == "LAB":
@@ -71,7 +72,7 @@ def files(draw):
     elif damage == "junk":
         content = bytearray(draw(st.binary(max_size=200)))
     elif damage == "bomb":
-        content = bytearray(tiny.bomb(draw(st.sampled_from((64, 2_000, 16_000)))))
+        content = bytearray(pictures.bomb(draw(st.sampled_from((64, 2_000, 16_000)))))
     elif damage == "insert":
         place = draw(st.integers(0, len(content)))
         content[place:place] = draw(st.binary(max_size=50))
@@ -86,7 +87,7 @@ def files(draw):
 def test_whatever_the_files_hold_the_batches_are_sound(found, folders):
     root = Path(tempfile.mkdtemp())
     try:
-        tiny.fill(root, 2, "a")
+        pictures.fill(root, 2, "a")
         for (name, content), folder in zip(found, folders, strict=False):
             (root / folder).mkdir(parents=True, exist_ok=True)
             if len(name.encode()) < 200:
@@ -96,8 +97,8 @@ def test_whatever_the_files_hold_the_batches_are_sound(found, folders):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                loader = helper.decode_once(DataLoader(dataset, 7, shuffle=True))
-            except helper.FaceError as error:
+                loader = decode_once(DataLoader(dataset, 7, shuffle=True))
+            except FaceError as error:
                 assert "more than half" in str(error) and str(error).isprintable()
                 return
         ours = [str(entry.message) for entry in caught if "cannot be read" in str(entry.message)]
@@ -117,26 +118,26 @@ def test_whatever_the_files_hold_the_batches_are_sound(found, folders):
 def test_bombs_take_no_more_memory_than_the_largest_picture_allowed(tmp_path):
     import resource
 
-    tiny.fill(tmp_path, 12, "sound")
+    pictures.fill(tmp_path, 12, "sound")
     (tmp_path / "bombs").mkdir()
     for number in range(5):
-        (tmp_path / "bombs" / f"{number}.png").write_bytes(tiny.bomb(7_000))  # 49 million pixels: allowed
-        (tmp_path / "bombs" / f"too_large_{number}.png").write_bytes(tiny.bomb(16_000))
+        (tmp_path / "bombs" / f"{number}.png").write_bytes(pictures.bomb(7_000))  # 49 million pixels: allowed
+        (tmp_path / "bombs" / f"too_large_{number}.png").write_bytes(pictures.bomb(16_000))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.warns(UserWarning, match="5 of 22 pictures"):
-        helper.decode_once(DataLoader(ImageFolder(tmp_path, PLAIN), 4))
+        decode_once(DataLoader(ImageFolder(tmp_path, PLAIN), 4))
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * (1024 if sys.platform == "linux" else 1)
     assert grown < os.cpu_count() * 400_000_000  # 4 + 1 bytes a pixel, for each thread, and some air
 
 
 @pytest.mark.skipif(not hasattr(os, "link"), reason="needs hard links")
 def test_very_many_files(tmp_path):
-    source = Path(tiny.fill(tmp_path / "one", 1), "a", "0000.jpg")
+    source = Path(pictures.fill(tmp_path / "one", 1), "a", "0000.jpg")
     (tmp_path / "many" / "a").mkdir(parents=True)
     for number in range(FILES):
         if number % 10_000 == 0:  # a file cannot have more than some ten thousand names
             source = shutil.copy(source, tmp_path / f"{number}.jpg")
         os.link(source, tmp_path / "many" / "a" / f"{number:06d}.jpg")
     for _ in range(2):
-        loader = helper.decode_once(DataLoader(ImageFolder(tmp_path / "many", PLAIN), 64, shuffle=True))
+        loader = decode_once(DataLoader(ImageFolder(tmp_path / "many", PLAIN), 64, shuffle=True))
         assert len(loader.dataset) == FILES and next(iter(loader))[0].shape == (64, 3, 32, 32)

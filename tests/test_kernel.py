@@ -7,15 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pictures
 import pytest
-import tiny
-from cells import sources
 
 pytest.importorskip("ipykernel")
-from jupyter_client import KernelManager  # noqa: E402
+from kernels import Kernel  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
-CELLS = sources()
+CELLS = ["".join(line for line in one["source"] if not line.startswith("%"))
+         for one in json.loads((ROOT / "face_generation.ipynb").read_text(encoding="utf-8"))["cells"]
+         if one["cell_type"] == "code"]
 CONTROL = re.compile(r"[\r\x1b]")
 
 
@@ -35,86 +36,16 @@ def cells(first, last):
 
 
 TRAINING = "history = train("
-SET_UP = cells("import helper", "checkpoints = ")
+SET_UP = [*cells("import helper", "checkpoints = "), "helper.TrainingRun.KEEP_AFTER = 0.0"]
 RESULTS = cells("axis.plot(history", "helper.export_generator(")
 WEIGHTS = """
 print(sum(value.double().abs().sum().item() for part in (D, G, G_average) for value in part.state_dict().values()))
 """
 
 
-class Ran:
-    """What a cell showed: text, error (None or its lines), displays (as they are at the end) and messages, how many."""
-
-    def __init__(self):
-        self.text, self.error, self.displays, self.messages = "", None, {}, 0
-
-
-class Kernel:
-    """A kernel in a folder of its own, which finds the project's modules."""
-
-    def __init__(self, folder, epochs, faces):
-        self.manager = KernelManager(kernel_name="python3")
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "FACE_DATA": faces, "FACE_EPOCHS": str(epochs),
-                                    "OMP_NUM_THREADS": "1"}
-        self.manager.start_kernel(cwd=str(folder), env=environment)
-        self.connect()
-
-    def connect(self):
-        self.client = self.manager.blocking_client()
-        self.client.start_channels()
-        self.client.wait_for_ready(timeout=120)
-
-    def start(self, code):
-        self.message, self.ran = self.client.execute(code), Ran()
-
-    def look(self, seconds=120):
-        """Take the kernel's next message into self.ran. Returns whether the cell goes on."""
-        message = self.client.get_iopub_msg(timeout=seconds)
-        if message["parent_header"].get("msg_id") != self.message:
-            return True
-        kind, content = message["msg_type"], message["content"]
-        self.ran.messages += 1
-        if kind == "stream":
-            self.ran.text += content["text"]
-        elif kind == "error":
-            self.ran.error = content["traceback"]
-        elif kind in ("display_data", "update_display_data"):
-            name = content.get("transient", {}).get("display_id", len(self.ran.displays))
-            assert kind == "display_data" or name in self.ran.displays
-            self.ran.displays[name] = content["data"]
-        return not (kind == "status" and content["execution_state"] == "idle")
-
-    def finish(self):
-        while self.look():
-            pass
-        return self.ran
-
-    def run(self, *sources):
-        """Run cells; all must end well. Returns what the last one showed."""
-        for source in sources:
-            self.start(source)
-            assert self.finish().error is None, "\n".join(self.ran.error)
-        return self.ran
-
-    def fail(self, source):
-        """Run a cell that must end in an error. Returns the error's lines."""
-        self.start(source)
-        assert self.finish().error is not None
-        return self.ran.error
-
-    def restart(self):
-        self.client.stop_channels()
-        self.manager.restart_kernel(now=True)
-        self.connect()
-
-    def stop(self):
-        self.client.stop_channels()
-        self.manager.shutdown_kernel(now=True)
-
-
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory):
-    return tiny.fill(tmp_path_factory.mktemp("faces"), 192)
+    return pictures.fill(tmp_path_factory.mktemp("faces"), 192)
 
 
 @pytest.fixture
@@ -159,7 +90,7 @@ def test_cells_run_twice_and_out_of_order(kernel, tmp_path):
 
     session.run(cell("= build_network("))  # new networks, but the old ones' optimizers
     error = session.fail(cell(TRAINING))
-    assert len(error) == 1 and "d_optimizer moves other weights than D's" in error[0]
+    assert len(error) == 1 and "d_optimizer moves other weights than those of D, G, G_average" in error[0]
     session.run(*cells("= build_network(", "d_optimizer = torch"), cell(TRAINING))
     assert session.run(WEIGHTS).text == weights  # the checkpoint's
 
@@ -205,6 +136,25 @@ def test_restarted_in_the_middle_and_interrupted_three_times_in_a_row(kernel, tm
     ran = session.run(cell(TRAINING))
     assert f"{reached:,} images" in ran.text.splitlines()[0]  # it went on just where it had stopped
     assert seen(ran) == (reached // 192 + 1) * 192 and session.run(WEIGHTS).text != weights
+
+
+def test_a_second_kernel_in_the_same_folder_gets_one_line_and_the_first_goes_on(kernel):
+    first, second = kernel(epochs=100_000), kernel(epochs=100_000)
+    first.run(*SET_UP)
+    second.run(*SET_UP)
+    first.start(cell(TRAINING))
+    while not any("Training" in bar for bar in text_displays(first.ran)):
+        first.look()
+    error = second.fail(cell(TRAINING))
+    assert len(error) == 1 and "another kernel or program is training in results" in error[0]
+    first.manager.interrupt_kernel()
+    ran = first.finish()
+    assert ran.error is None and "Interrupted; nothing is lost" in ran.text
+    second.start(cell(TRAINING))
+    while "Going on from" not in second.ran.text:
+        second.look()
+    second.manager.interrupt_kernel()
+    assert second.finish().error is None and seen(second.ran) > seen(ran)
 
 
 def test_jupyter_execute_leaves_no_control_characters(tmp_path, faces):

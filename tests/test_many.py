@@ -6,10 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pictures
 import pytest
 import torch
 
+import further.many
+
 pytest.importorskip("accelerate")
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +70,7 @@ def test_each_draws_z_of_its_own(runs, case):
 
 
 def test_only_the_first_writes_and_counts_the_images_of_both(runs):
-    names = sorted(path.name for path in (runs / "real" / "checkpoints").iterdir())
+    names = sorted(path.name for path in (runs / "real" / "checkpoints").glob("[0-9]*"))
     assert names == ["000000012.pt", "000000018.pt"]  # the last two epochs, one of them of the resumed run
     state = torch.load(runs / "real" / "checkpoints" / names[-1], weights_only=True)
     assert state["counts"][3] == 3 * 96
@@ -82,3 +86,21 @@ def test_one_that_dies_ends_the_run_with_an_error(runs, case):
 
 def test_the_error_of_the_one_that_died_is_printed(runs):
     assert "Process 1 of 2: RuntimeError: the second process met its end" in (runs / "log").read_text()
+
+
+def test_the_program_trains_by_pytorch_s_launcher_and_the_notebook_finds_its_checkpoint(tmp_path):
+    """Two processes on the CPU, started as on a machine with two GPUs."""
+    faces = pictures.fill(tmp_path / "faces", 80)
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "ACCELERATE_USE_CPU": "yes",
+                                "PYTHONPATH": str(ROOT), "FACE_DATA": faces, "FACE_EPOCHS": "1"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "further.many"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "epoch 1 of 1, " in done.stdout
+    assert len(list(tmp_path.glob("results/faces-*/checkpoints/0*.pt"))) == 2  # before the first step, and the last
+
+
+def test_on_fewer_than_two_gpus_the_program_says_so(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(SystemExit, match="fewer than two GPUs: the notebook itself"):
+        further.many.main()

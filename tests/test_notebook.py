@@ -7,15 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cells
 import pytest
 import torch
+
+from further import course
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "face_generation.ipynb"
 CELLS = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
 CODE = [cell for cell in CELLS if cell["cell_type"] == "code"]
-CHECKS = ["get_dataloader", "scale", "discriminator", "generator", "weights_init", "losses", "optimizers", "training_steps"]
+CHECKS = ["get_dataloader", "scale", "discriminator", "generator", "weights_init", "losses", "optimizers", "training_steps",
+          "mode_difference"]
 
 
 def source(cell):
@@ -27,7 +29,7 @@ def test_the_sections_come_in_the_path_s_order():
                 if line.startswith("## ")]
     wanted = ["data", "get_dataloader", "scale", "Discriminator", "Generator", "weights_init_normal", "networks", "device",
               "losses", "optimizers", "step", "loop", "Training", "curves", "faces", "walk", "Numbers", "Questions",
-              "rubric"]
+              "rubric", "from here"]
     places = [next(i for i, heading in enumerate(headings) if f"{n + 1}." in heading and name in heading)
               for n, name in enumerate(wanted)]
     assert places == sorted(places)
@@ -37,7 +39,20 @@ def test_the_sections_come_in_the_path_s_order():
 def test_each_exercise_has_its_check_right_under_it(check):
     at = next(i for i, cell in enumerate(CODE) if f"tests.test_{check}(" in source(cell))
     assert "### BEGIN SOLUTION" in source(CODE[at - 1]) and "### END SOLUTION" in source(CODE[at - 1])
-    assert "# NBVAL_CHECK_OUTPUT" in source(CODE[at])
+    assert "nbval-check-output" in CODE[at]["metadata"]["tags"]
+
+
+def test_each_exercise_has_a_folded_hint():
+    hints = [cell for cell in CELLS if cell["cell_type"] == "markdown" and "<summary>Hint" in source(cell)]
+    assert len(hints) == len(CHECKS)
+
+
+def test_references_have_links_and_are_cited_by_a_section():
+    text = source(CELLS[-1])
+    entries = re.findall(r"^- [A-Z]\..*?(?=^- |\Z)", text[text.index("### References"):], re.M | re.S)
+    assert len(entries) > 8
+    assert all(re.search(r"\]\(https://", entry) and re.search(r"\(section", entry.replace("sections", "section"))
+               for entry in entries)
 
 
 def test_no_cell_outside_a_class_is_longer_than_25_lines():
@@ -49,7 +64,7 @@ def test_no_cell_outside_a_class_is_longer_than_25_lines():
 @pytest.mark.parametrize("steps", [200, 2000])
 def test_in_the_average_what_g_was_a_tenth_of_the_training_ago_counts_half(steps):
     G = torch.nn.Linear(1, 1, bias=False)
-    G_average = cells.load().averaged(G)
+    G_average = course.load().averaged(G)
     for step in range(steps):
         torch.nn.init.constant_(G.weight, float(step >= 0.9 * steps))
         G_average.update_parameters(G)

@@ -1,4 +1,4 @@
-"""prepare.py: every layout it knows, hostile archives, odd and broken pictures, kills. All pictures are made here."""
+"""faces.prepare: every layout it knows, hostile archives, odd and broken pictures, kills. All pictures are made here."""
 
 import io
 import os
@@ -23,8 +23,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
-sys.dont_write_bytecode = True  # before prepare is imported: no __pycache__ in the data folder
-import prepare  # noqa: E402
+from faces import draw, prepare, sources
+from faces import pictures as reading
+
+ROOT = Path(prepare.__file__).resolve().parent.parent
 
 EXAMPLES, KILLS = 300, 4  # inputs of each fuzz test and kills in a plain run; more were tried when this was written
 NOISE = np.random.default_rng(0)
@@ -74,21 +76,21 @@ def no_processes(monkeypatch):
 
 @pytest.fixture
 def home(tmp_path):
-    """A data folder of its own with prepare.py in it, as a process is started there."""
-    home = tmp_path / "home"
-    home.mkdir()
-    shutil.copy(prepare.__file__, home)
-    return home
+    """The data folder of a project of its own."""
+    project = tmp_path / "project"
+    shutil.copytree(ROOT / "faces", project / "faces", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "common.py", project)
+    (project / "processed_celeba_small").mkdir()
+    return project / "processed_celeba_small"
 
 
 def start(home, source, **options):
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    return subprocess.Popen([sys.executable, str(home / "prepare.py"), str(source)], env=environment, text=True,
+    return subprocess.Popen([sys.executable, "-m", "faces.prepare", str(source)], cwd=home.parent, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)  # fmt: skip
 
 
 def run(home, source, **options):
-    """prepare.py as a process: (exit code, stdout, stderr)."""
+    """The program as a process: (exit code, stdout, stderr)."""
     process = start(home, source, **options)
     out, err = process.communicate(timeout=60)
     return process.returncode, out, err
@@ -110,7 +112,7 @@ def test_depths_and_colour_modes_become_rgb():
         "CMYK": encoded(grey.convert("RGB").convert("CMYK"), "TIFF"),
     }
     for kind, data in files.items():
-        image = prepare.open_picture(io.BytesIO(data))
+        image = reading.open_picture(io.BytesIO(data))
         assert image.mode == "RGB", kind
         assert np.array_equal(np.asarray(image)[..., 1], np.asarray(grey)), kind
 
@@ -119,7 +121,7 @@ def test_depths_and_colour_modes_become_rgb():
 def test_alpha_is_laid_over_white(mode):
     clear = Image.new("RGBA", (8, 8), (10, 20, 30, 0)).convert(mode.replace("PA", "RGBA"))
     clear = clear.quantize() if mode == "PA" else clear
-    assert prepare.open_picture(io.BytesIO(encoded(clear, "PNG"))).getpixel((3, 3)) == (255, 255, 255)
+    assert reading.open_picture(io.BytesIO(encoded(clear, "PNG"))).getpixel((3, 3)) == (255, 255, 255)
 
 
 def test_exif_rotation_is_applied():
@@ -127,20 +129,20 @@ def test_exif_rotation_is_applied():
     image.paste((255, 0, 0), (0, 0, 20, 20))
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: show it a quarter to the right
-    turned = prepare.open_picture(io.BytesIO(encoded(image, exif=exif)))
+    turned = reading.open_picture(io.BytesIO(encoded(image, exif=exif)))
     assert turned.size == (20, 40)
     assert turned.getpixel((10, 5))[0] > 200 and turned.getpixel((10, 35))[0] < 50
 
 
 def test_damaged_exif_does_not_lose_the_picture():
-    assert prepare.open_picture(io.BytesIO(encoded(exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"))).size == (40, 50)
+    assert reading.open_picture(io.BytesIO(encoded(exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"))).size == (40, 50)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
 def test_of_an_animation_the_first_frame_is_taken(kind):
     red, blue = Image.new("RGB", (16, 16), (250, 0, 0)), Image.new("RGB", (16, 16), (0, 0, 250))
     data = encoded(red, kind, save_all=True, append_images=[blue])
-    assert prepare.open_picture(io.BytesIO(data)).getpixel((8, 8))[0] > 200
+    assert reading.open_picture(io.BytesIO(data)).getpixel((8, 8))[0] > 200
 
 
 def png_header(width, height):
@@ -169,7 +171,7 @@ BROKEN = {
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_broken_picture_is_a_value_error_of_one_line(kind):
     with pytest.raises(ValueError, match="not a readable picture") as caught:
-        prepare.open_picture(io.BytesIO(BROKEN[kind]))
+        reading.open_picture(io.BytesIO(BROKEN[kind]))
     assert "\n" not in str(caught.value)
 
 
@@ -209,11 +211,11 @@ def damaged(draw):
 @example(b"")
 def test_any_bytes_give_a_picture_or_a_value_error(data):
     try:
-        image = prepare.open_picture(io.BytesIO(data))
+        image = reading.open_picture(io.BytesIO(data))
     except ValueError as error:
         assert "\n" not in str(error)
         return
-    assert image.mode == "RGB" and image.width * image.height <= prepare.MAX_PIXELS
+    assert image.mode == "RGB" and image.width * image.height <= reading.MAX_PIXELS
     assert prepare.cut_face(image)[0].size == (64, 64)
 
 
@@ -267,19 +269,29 @@ def celeba_files(count):
 
 
 def test_celeba_zip_by_the_command(home, tmp_path):
-    make_folder(home, {"drawn/face.jpg": encoded()})
+    draw.draw_faces(home / "drawn", 2)
     source = make_zip(tmp_path / "img_align_celeba.zip", [("img_align_celeba/", b""), *celeba_files(40).items()])
     code, out, err = run(home, source)
     assert (code, err) == (0, "")
     assert "40 cropped as aligned CelebA" in out
     assert "Removed the drawn faces" in out
     assert_image_folder(home, 40)
-    assert sorted(path.name for path in home.iterdir()) == ["celeba", "prepare.py"]
+    assert sorted(path.name for path in home.iterdir()) == ["celeba"]
     before = {path: path.stat().st_mtime_ns for path in (home / "celeba").iterdir()}
     code, out, err = run(home, source)
     assert (code, err) == (0, "")
     assert "40 there from an earlier run" in out
     assert before == {path: path.stat().st_mtime_ns for path in (home / "celeba").iterdir()}
+
+
+def test_what_somebody_put_beside_the_drawn_faces_stays(home, tmp_path, capsys):
+    draw.draw_faces(home / "drawn", 2)
+    make_folder(home, {"drawn/face.jpg": encoded(), "drawn/00001.jpg": encoded(), "drawn/notes.txt": b"mine"})
+    prepare.prepare(make_folder(tmp_path / "in", {"a.jpg": encoded()}), home)
+    assert sorted(path.name for path in (home / "drawn").iterdir()) == ["00001.jpg", "face.jpg", "notes.txt"]
+    said = capsys.readouterr().out
+    assert f"2 pictures in {home / 'drawn'} were not drawn by this project: they stay" in said
+    assert "Removed the drawn faces" in said
 
 
 def test_celeba_folder_with_its_annotations(home, tmp_path):
@@ -410,7 +422,7 @@ def test_more_than_half_broken_is_an_error_and_leaves_nothing(home, tmp_path):
     assert "skipped 13 of 25" in err and "and 3 more" in err and "more than half" in err
     assert "09.jpg" in err and "10.jpg" not in err
     assert "\x1b" not in err and "Traceback" not in err
-    assert sorted(path.name for path in home.iterdir()) == ["prepare.py"]
+    assert sorted(path.name for path in home.iterdir()) == []
 
 
 def test_sources_that_cannot_be_used(home, tmp_path):
@@ -440,7 +452,7 @@ def test_sources_that_cannot_be_used(home, tmp_path):
         assert "\n" not in str(caught.value)
     (home / "celeba").rmdir()
     code, out, err = run(home, tmp_path / "text.zip")
-    assert code == 1 and err.startswith("prepare.py: ") and err.count("\n") == 1
+    assert code == 1 and err.startswith("faces.prepare: ") and err.count("\n") == 1
 
 
 def link(name):
@@ -500,9 +512,19 @@ def test_members_of_which_the_header_lies(home, tmp_path, capsys):
 )
 def test_limits_of_a_zip(home, tmp_path, monkeypatch, limit, value, words):
     source = make_zip(tmp_path / "in.zip", [(f"{i}.jpg", encoded()) for i in range(30)])
-    monkeypatch.setattr(prepare, limit, value)
+    monkeypatch.setattr(sources, limit, value)
     with pytest.raises(ValueError, match=words):
         prepare.prepare(source, home)
+
+
+@pytest.mark.parametrize("size", [70_000_000, 100_000_000])
+def test_a_member_may_be_as_large_as_the_documented_limit(home, tmp_path, size):
+    large = JPEG + bytes(size - len(JPEG))  # a picture, and what a decoder does not read
+    with zipfile.ZipFile(tmp_path / "large.zip", "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("large.jpg", large)
+        archive.writestr("small.jpg", encoded())
+    del large
+    assert prepare.prepare(tmp_path / "large.zip", home) == 2
 
 
 def test_many_members(home, tmp_path):
@@ -522,7 +544,7 @@ def test_a_damaged_zip_gives_bytes_or_a_value_error(tmp_path_factory, changes, e
     path = tmp_path_factory.getbasetemp() / "damaged.zip"
     path.write_bytes(data if end % 3 else data[: end % len(data)])
     try:
-        for *_, load in prepare._open_zip(path)[1]:
+        for *_, load in sources._open_zip(path)[1]:
             try:
                 assert isinstance(load(), bytes)
             except ValueError as error:
@@ -562,12 +584,12 @@ def test_a_full_disk_is_one_line_and_the_next_run_goes_on(home, tmp_path):
     source = make_folder(tmp_path / "in", {f"{i}.jpg": encoded() for i in range(3)})
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))  # noqa: E731
     code, out, err = run(home, source, preexec_fn=limit)
-    assert code == 1 and err.startswith("prepare.py: ") and "Traceback" not in err
+    assert code == 1 and err.startswith("faces.prepare: ") and "Traceback" not in err
     assert not list(home.glob("celeba/*"))
     code, out, err = run(home, source)
     assert (code, err) == (0, "")
     assert_image_folder(home, 3)
-    assert sorted(path.name for path in home.iterdir()) == ["celeba", "prepare.py"]
+    assert sorted(path.name for path in home.iterdir()) == ["celeba"]
 
 
 # Kills.
@@ -617,7 +639,7 @@ def test_killed_at_random_moments_and_run_again(home, tmp_path):
     code, out, err = run(home, source)
     assert (code, err) == (0, "")
     assert contents(home) == expected and len(expected) == 800
-    assert sorted(path.name for path in home.iterdir()) == ["celeba", "prepare.py"]
+    assert sorted(path.name for path in home.iterdir()) == ["celeba"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
@@ -629,7 +651,7 @@ def test_ctrl_c_is_one_line(home, tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert err == "prepare.py: stopped; run it again to go on\n"
+    assert err == "faces.prepare: stopped; run it again to go on\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
@@ -642,7 +664,7 @@ def test_a_dying_worker_is_one_line(home, tmp_path):
     os.kill(int(workers[0].name), signal.SIGKILL)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert err.startswith("prepare.py: a worker process died") and err.count("\n") == 1
+    assert err.startswith("faces.prepare: a worker process died") and err.count("\n") == 1
 
 
 # Real photographs.

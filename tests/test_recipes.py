@@ -1,12 +1,12 @@
-"""benchmarks/recipes.py and further/: every recipe trains by the notebook's loop, and best's parts do what they say."""
+"""benchmarks/recipes.py, further/losses.py and further/layers.py: every recipe trains by the notebook's own loop."""
 
 import pytest
-import recipes
 import torch
+from torch import nn
 
-import helper
-import problem_unittests
-from further import best
+from benchmarks import recipes
+from common import FaceError
+from further import course, layers, losses
 
 
 @pytest.fixture(scope="module")
@@ -14,32 +14,40 @@ def pictures():
     return torch.randint(0, 256, (256, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
+def trained(name, pictures, images, folder):
+    """Set up a recipe and train it. Returns what was set up, and the run."""
+    own = recipes.set_up(recipes.RECIPES[name], 32)
+    return own, recipes.train(recipes.RECIPES[name], own, pictures, images, folder)
+
+
 @pytest.mark.parametrize("name", recipes.RECIPES)
 def test_every_recipe_trains_and_makes_faces(name, pictures, tmp_path, monkeypatch):
     monkeypatch.setattr(recipes, "DRAWS", 1)
     monkeypatch.setattr(recipes, "HELD_OUT", 10)
-    recipe = recipes.RECIPES[name](32)
-    before = [value.clone() for network in (recipe.D, recipe.G) for value in network.parameters()]
-    run = recipes.train(recipe, pictures, 256, tmp_path)
-    after = [value for network in (recipe.D, recipe.G) for value in network.parameters()]
+    own = recipes.set_up(recipes.RECIPES[name], 32)
+    before = [value.clone() for network in (own.D, own.G) for value in network.parameters()]
+    run = recipes.train(recipes.RECIPES[name], own, pictures, 256, tmp_path)
+    after = [value for network in (own.D, own.G) for value in network.parameters()]
     assert run.images == 256 and len(before) == len(after)
     still = sum(torch.equal(a, b) for a, b in zip(before, after, strict=True))
     assert still == (name == "relativistic")  # that loss takes differences: D's last bias falls out of them
-    for G in (recipe.G, run.parts["G_average"]):
-        faces = recipes.faces_of(G, recipe)
+    for G in (own.G, own.G_average):
+        faces = recipes.faces_of(G, own)
         assert faces.shape == (10, 3, 32, 32) and faces.dtype == torch.uint8 and faces.float().std() > 0
 
 
 def test_a_training_that_is_kept_is_gone_on_with(pictures, tmp_path, capsys):
-    recipes.train(recipes.learners(32), pictures, 256, tmp_path)
-    run = recipes.train(recipes.learners(32), pictures, 512, tmp_path)
+    trained("learners", pictures, 256, tmp_path)
+    _, run = trained("learners", pictures, 512, tmp_path)
     assert run.images == 512 and "Going on" in capsys.readouterr().out
-    with pytest.raises(helper.FaceError, match="other settings"):
-        recipes.train(recipes.tutorial(32), pictures, 512, tmp_path)
+    with pytest.raises(FaceError, match="other settings"):
+        trained("tutorial", pictures, 512, tmp_path)
+    with pytest.raises(FaceError, match="other settings .faces"):
+        trained("learners", pictures.flip(0), 768, tmp_path)
 
 
 def test_a_folder_of_another_training_is_refused_in_one_line(pictures, tmp_path, monkeypatch):
-    recipes.train(recipes.learners(32), pictures, 256, tmp_path / "default-32-0")
+    trained("learners", pictures, 256, tmp_path / "default-32-0")
     monkeypatch.setattr(recipes, "load", lambda folder, size: pictures)
     monkeypatch.setattr(recipes, "split", lambda photographs: (photographs, photographs))
     monkeypatch.setattr(recipes, "floor", lambda reals, photographs: None)
@@ -49,107 +57,124 @@ def test_a_folder_of_another_training_is_refused_in_one_line(pictures, tmp_path,
 
 
 def test_the_best_recipe_is_not_gone_on_with_as_the_default_one(pictures, tmp_path):
-    recipes.train(recipes.default(32), pictures, 256, tmp_path)
-    with pytest.raises(helper.FaceError, match=r"other settings \(D"):
-        recipes.train(recipes.best(32), pictures, 512, tmp_path)
-
-
-def test_the_best_discriminator_passes_the_notebook_s_check(capsys):
-    problem_unittests.test_discriminator(best.Discriminator)
-    assert "Tests Passed" in capsys.readouterr().out
+    trained("default", pictures, 256, tmp_path)
+    with pytest.raises(FaceError, match=r"other settings \(D"):
+        trained("best", pictures, 512, tmp_path)
 
 
 def test_a_training_is_gone_on_with_while_its_learning_rate_falls(pictures, tmp_path, capsys):
-    def rates():
-        run = recipes.train(recipes.best(32), pictures, 5 * 256, tmp_path)  # 5 epochs of 8 batches
+    def rates(epochs=5):
+        _, run = trained("best", pictures, epochs * 256, tmp_path)  # epochs of 8 batches
         return [run.parts[name].param_groups[0]["lr"] for name in ("d_optimizer", "g_optimizer")]
 
-    before_the_last_step = [4e-4 * (1 / 40) / 0.4] * 2
-    assert rates() == pytest.approx(before_the_last_step)
-    max(tmp_path.glob("*.pt")).unlink()
-    assert rates() == pytest.approx(before_the_last_step) and "epoch 4 of 5" in capsys.readouterr().out
-    with pytest.raises(helper.FaceError, match=r"other settings \(steps: then 40, now 48"):
-        recipes.train(recipes.best(32), pictures, 6 * 256, tmp_path)
-
-
-def test_the_learning_rate_stays_for_three_fifths_and_falls_to_nothing():
-    weight = torch.nn.Parameter(torch.zeros(1))
-    optimizer, rates = best.FallingAdam([weight], 1.0, (0.1, 0.999), 10), []
-    for _ in range(12):
-        weight.grad = torch.ones(1)
-        optimizer.step()
-        rates.append(optimizer.param_groups[0]["lr"])
-    assert rates == pytest.approx([1] * 7 + [0.75, 0.5, 0.25, 0, 0])
-
-
-def test_overfitting_is_what_d_makes_of_photographs_that_it_has_not_seen(pictures, monkeypatch):
-    recipe = recipes.learners(32)
-    for answers, expected in (((2.0, 2.0, -1.0), 0.0), ((2.0, -1.0, -1.0), 1.0), ((3.0, 2.0, -1.0), 0.25)):
-        told = iter(answers)
-        monkeypatch.setattr(recipe.D, "forward", lambda x, told=told: torch.full((len(x), 1), next(told)))
-        assert recipes.overfitting(recipe, pictures[:100], pictures) == pytest.approx(expected)
-
-
-# --- further/best.py
-
-
-def test_each_picture_is_changed_in_its_own_way():
-    x = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)).repeat(50, 1, 1, 1) - 0.5
-    changed = best.augment(x)
-    assert changed.shape == x.shape and len({tuple(one.flatten()[:20].tolist()) for one in changed}) == 50
-
-
-@pytest.mark.parametrize("size", [32, 64])
-def test_pictures_are_moved_by_whole_pixels_and_not_far(size, monkeypatch):
-    monkeypatch.setattr(torch, "rand", lambda *shape, device: torch.full(shape, 0.5, device=device))  # colours stay
-    torch.manual_seed(0)
-    x, most, seen = torch.randn(1, 3, size, size), size // 16, set()
-    for one in best.augment(x.repeat(300, 1, 1, 1)):
-        inside = one[:, most:-most, most:-most]
-        found = [(i, j) for i in range(2 * most + 1) for j in range(2 * most + 1)
-                 if torch.allclose(inside, x[0, :, i:i + size - 2 * most, j:j + size - 2 * most], atol=1e-4)]
-        assert len(found) == 1
-        seen.update(found)
-    down, across = zip(*seen, strict=True)
-    assert set(down) == set(across) == set(range(2 * most + 1))
-
-
-def test_brightness_saturation_and_contrast_stay_within_their_limits(monkeypatch):
-    monkeypatch.setattr(torch, "randint", lambda low, high, shape, device: torch.zeros(shape, device=device))
-    x = (torch.rand(1, 3, 16, 16) - 0.5).repeat(2000, 1, 1, 1)
-    changed = best.augment(x)
-    brighter = (changed - x).mean((1, 2, 3))
-    assert 0.13 < brighter.max() < 0.151 and -0.151 < brighter.min() < -0.13
-    contrast = changed.mean(1).std((1, 2)) / x.mean(1).std((1, 2))
-    assert 1.13 < contrast.max() < 1.151 and 0.849 < contrast.min() < 0.87
-    saturation = (changed - changed.mean(1, keepdim=True)).std((1, 2, 3)) / (x - x.mean(1, keepdim=True)).std((1, 2, 3))
-    assert 1.2 < (saturation / contrast).max() < 1.251 and 0.749 < (saturation / contrast).min() < 0.8
-
-
-def test_the_generator_gets_its_gradient_through_the_change():
-    x = torch.randn(4, 3, 32, 32, requires_grad=True)
-    best.augment(x).square().sum().backward()
-    assert x.grad.isfinite().all() and (x.grad != 0).float().mean() > 0.7  # what is moved out of the picture gets none
-
-
-@pytest.mark.parametrize(("kind", "seen", "share"), [
-    (best.Discriminator, 0, 0.0), (best.Discriminator, 2_399_999, 0.0), (best.Discriminator, 2_400_000, 0.6),
-    (recipes.EarlyAugmentation, 0, 0.0), (recipes.EarlyAugmentation, 1_500_000, 0.5),
-    (recipes.EarlyAugmentation, 100_000_000, 0.8),
-])
-def test_so_many_pictures_are_changed_and_only_in_training(kind, seen, share):
-    D, x = kind(8), torch.rand(2000, 3, 32, 32)
-    D.layers = torch.nn.Identity()  # so that it gives what it looks at
-    D.seen = seen
-    changed = (D(x) != x.flatten(1)).any(1).float().mean()
-    assert abs(changed - share) < 0.05 and D.seen == seen + 2000
-    D.eval()
-    assert torch.equal(D(x), x.flatten(1)) and D.seen == seen + 2000
+    assert rates() == [0, 0]
+    capsys.readouterr()
+    assert rates(6) == [0, 0]
+    assert "0 after 40 of 40 steps. With 48 steps it goes on at 0.000167, and falls from step 40" in capsys.readouterr().out
 
 
 def test_a_training_that_goes_on_goes_on_counting_what_d_saw(pictures, tmp_path):
-    recipes.train(recipes.best(32), pictures, 512, tmp_path)
-    max(tmp_path.glob("*.pt")).unlink()
-    recipe = recipes.best(32)
-    recipes.train(recipe, pictures, 512, tmp_path)
-    assert recipe.D.seen == 3 * 512
+    trained("best", pictures, 256, tmp_path)
+    own, _ = trained("best", pictures, 512, tmp_path)
+    assert own.D.seen == 3 * 512
+
+
+def test_overfitting_is_what_d_makes_of_photographs_that_it_has_not_seen(pictures, monkeypatch):
+    own = recipes.set_up(recipes.RECIPES["learners"], 32)
+    for answers, expected in (((2.0, 2.0, -1.0), 0.0), ((2.0, -1.0, -1.0), 1.0), ((3.0, 2.0, -1.0), 0.25)):
+        told = iter(answers)
+        monkeypatch.setattr(own.D, "forward", lambda x, told=told: torch.full((len(x), 1), next(told)))
+        assert recipes.overfitting(own, pictures[:100], pictures) == pytest.approx(expected)
+
+
+def test_what_a_recipe_changes_is_changed_and_nothing_else():
+    plain, own = course.set_up(), recipes.set_up(recipes.RECIPES["two_time_scales"], 32)
+    assert own.d_optimizer.param_groups[0]["lr"] == 2 * own.g_optimizer.param_groups[0]["lr"] == plain.learning_rate
+    assert own.batch_size == 64 and own.betas == plain.betas and str(own.D) == str(plain.D)
+    with recipes.set_up(recipes.RECIPES["float32"], 32).train.__globals__["helper"].fast_math(plain.device):
+        assert not torch.is_autocast_enabled(plain.device.type)
+    learners = recipes.set_up(recipes.RECIPES["learners"], 32)
+    assert learners.random_z(1000, 3, "cpu").abs().max() <= 1 and learners.mirror_half(learners) is learners
+
+
+@pytest.mark.parametrize(("seen", "share"), [(0, 0.0), (1_500_000, 0.5), (100_000_000, 0.8)])
+def test_early_augmentation_grows(seen, share):
+    assert recipes.early(seen) == share
+
+
+# --- further/losses.py, with a D whose answer is one number and a G that makes one picture
+
+
+class Brightness(nn.Module):
+    """D(x) = slope * mean of x."""
+
+    def __init__(self):
+        super().__init__()
+        self.slope = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, x):
+        return self.slope * x.mean((1, 2, 3))[:, None]
+
+
+@pytest.fixture
+def game():
+    """own, and a function that returns the losses of two steps: D meets pictures of 0.5, for which it answers 1, and made
+    ones of -0.25, for which it answers -0.5; nothing moves."""
+    D, G = Brightness(), nn.Linear(1, 1)
+    still = [torch.optim.SGD(network.parameters(), 0.0) for network in (D, G)]
+
+    def both_losses(steps):
+        fake = (0 * G(torch.zeros(1, 1)) - 0.25).view(1, 1, 1, 1).expand(4, 3, 8, 8)
+        d_loss = steps[0](D, G, torch.full((4, 3, 8, 8), 0.75), still[0], fake)
+        return [d_loss.item(), steps[1](D, G, 4, still[1], fake).item()]
+
+    return course.load(), both_losses
+
+
+def test_hinge(game):
+    own, both_losses = game
+    assert both_losses(losses.hinge(own)) == pytest.approx([0 + 0.5, 0.5])
+
+
+def test_relativistic(game):
+    own, both_losses = game
+    softplus = nn.functional.softplus
+    expected = [softplus(torch.tensor(-1.5)).item(), softplus(torch.tensor(1.5)).item()]
+    assert both_losses(losses.relativistic(own)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("scaled", [1, 4])
+def test_r1_costs_the_slope_at_photographs_once_in_sixteen_steps(game, scaled):
+    own, both_losses = game
+    steps = losses.r1(own, scaled=scaled)
+    found = [both_losses(steps)[0] for _ in range(17)]
+    plain = (own.real_loss(torch.tensor([[1.0]])) + own.fake_loss(torch.tensor([[-0.5]]))).item()
+    slope = 2.0 / (3 * 8 * 8)  # D's answer by each of the 192 values
+    cost = 16 * scaled * 0.0002 * 8**2 / 4 / 2 * 192 * slope**2
+    assert found == pytest.approx([plain + cost] + 15 * [plain] + [plain + cost])
+    assert steps[1] is own.generator_step
+
+
+# --- further/layers.py
+
+
+def test_spectral_normalisation_takes_the_place_of_batchnorm():
+    D = layers.spectral(course.load().Discriminator)(8)
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in D.modules())
+    D.train()
+    for _ in range(50):  # each pass makes the estimate of the largest singular value better
+        D(torch.randn(2, 3, 32, 32))
+    for layer in D.modules():
+        if isinstance(layer, nn.Conv2d):
+            assert torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_shortcuts_pass_each_layer_of_stride_two_that_has_batchnorm(size):
+    own = course.load()
+    D = layers.with_shortcuts(own.Discriminator)(8, size)
+    G = layers.with_shortcuts(own.Generator)(10, 8, size)
+    doublings = {32: 3, 64: 4}[size]
+    for network, count in ((D, doublings - 1), (G, doublings)):
+        assert sum(isinstance(layer, layers.WithShortcut) for layer in network.layers) == count
+    assert D(torch.zeros(2, 3, size, size)).shape == (2, 1) and G(torch.zeros(2, 10)).shape == (2, 3, size, size)

@@ -1,48 +1,17 @@
-"""For the tests: folders of small pictures, and tiny networks of the notebook's in a short training run."""
+"""For the tests: tiny networks of the notebook's in a short training run."""
 
 import os
-import struct
 import sys
-import zlib
-from pathlib import Path
 
-import cells
-import numpy as np
 import torch
-from PIL import Image
 from torch.utils.data import DataLoader
 
 import helper
+from further import course
 
-names = cells.load()
+names = course.load()
 Z_SIZE = 8
 EPOCH = 6  # batches
-
-
-def picture(seed, width=24, height=24, mode="RGB"):
-    """A picture of coarse random blobs."""
-    blobs = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
-    return Image.fromarray(blobs).resize((width, height), Image.Resampling.BICUBIC).convert(mode)
-
-
-def fill(folder, count, kind="a", **how):
-    """Write `count` JPEG files into folder/kind/ and return the folder as str."""
-    inside = Path(folder) / kind
-    inside.mkdir(parents=True, exist_ok=True)
-    for number in range(count):
-        picture(number, **how).save(inside / f"{number:04d}.jpg", quality=90)
-    return str(folder)
-
-
-def bomb(side):
-    """A PNG file of some hundred bytes that unpacks to side x side black pixels."""
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)  # one bit a pixel, grey
-    pixels = zlib.compress(bytes((side // 8 + 1) * side), 9)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
 def networks(seed=0, lr=2e-4):
@@ -60,13 +29,24 @@ def loader(batches=EPOCH, batch_size=8):
     return DataLoader(helper.DecodedFaces(images, torch.zeros(len(images))), batch_size, shuffle=True, collate_fn=list)
 
 
-def train(folder, epochs, parts, faces=None, settings=None, **steps):
+class Run(helper.TrainingRun):
+    """A run that keeps a checkpoint after every epoch, however short."""
+
+    KEEP_AFTER = 0.0
+
+
+def new_run(folder, epochs, parts, settings=None, kind=Run):
+    """A run of parts (D, G, G_average and their optimizers) with eight fixed z."""
+    fixed_z = torch.randn(8, Z_SIZE, generator=torch.Generator().manual_seed(2))
+    return kind(folder, epochs, helper.FixedFaces(parts["G_average"], fixed_z), settings or {"batch_size": 8}, **parts)
+
+
+def train(folder, epochs, parts, faces=None, settings=None, kind=Run, **steps):
     """Train in float32 with the notebook's own loop, or with other steps than its own. Returns the run."""
     faces = faces or loader()
-    fixed_z = torch.randn(8, Z_SIZE, generator=torch.Generator().manual_seed(2))
-    run = helper.TrainingRun(folder, epochs, fixed_z, settings or {"batch_size": 8}, **parts)
+    run = new_run(folder, epochs, parts, settings, kind)
     steps = {"discriminator_step": names.discriminator_step, "generator_step": names.generator_step, **steps}
-    before, names.train.__globals__["helper"] = helper.fast_math, helper
+    before = helper.fast_math
     helper.fast_math = lambda device: torch.autocast(device.type, enabled=False)
     try:
         names.train(parts["D"], parts["G"], parts["G_average"], faces, parts["d_optimizer"], parts["g_optimizer"],
@@ -83,14 +63,13 @@ def train_logged(folder, epochs, log):
     file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     parts = networks()
 
-    class Logged(helper.TrainingRun):
+    class Logged(Run):
         def epochs(self):
             for epoch in super().epochs():
                 os.write(file, f"{epoch}\n".encode())
                 yield epoch
 
-    helper.TrainingRun = Logged
-    train(folder, epochs, parts)
+    train(folder, epochs, parts, kind=Logged)
 
 
 def weights(parts):

@@ -1,6 +1,6 @@
 """Fetch CelebA from a mirror on the Hugging Face Hub and prepare it: processed_celeba_small/celeba/*.jpg.
 
-    python processed_celeba_small/download.py [MIRROR] [--yes]
+    python -m faces.download [MIRROR] [--yes]
 
 Needs huggingface_hub and pyarrow. The client transfers, tries again and gives up on a silent server. Here is what it
 leaves out: a half-fetched file outlives the run, so that the next one goes on with it, and every SHA-256 is checked.
@@ -15,8 +15,7 @@ import re
 import sys
 from pathlib import Path
 
-# __pycache__ would be a class without pictures to ImageFolder. The worker processes run this line too.
-sys.dont_write_bytecode = True
+from faces import prepare
 
 CACHE = Path(__file__).resolve().parents[1] / ".cache" / "celeba"
 MIRROR = "nielsr/CelebA-faces"
@@ -26,11 +25,11 @@ The full agreement: https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html
 Cite: Liu, Luo, Wang, Tang, Deep Learning Face Attributes in the Wild, ICCV 2015.
 """
 ROUTES = """Run this again to go on where it stopped, or take another route to CelebA:
-  - another mirror: python processed_celeba_small/download.py tpremoli/CelebA-attrs (1.4 GB) or flwrlabs/celeba (12 GB)
+  - another mirror: python -m faces.download tpremoli/CelebA-attrs (1.4 GB) or flwrlabs/celeba (12 GB)
   - img_align_celeba.zip from the Google Drive of https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html, or a copy of it
   - torchvision.datasets.CelebA("data", download=True) with gdown installed, which uses that drive: data/celeba
   - any portraits of your own
-then, but for the mirrors: python processed_celeba_small/prepare.py ZIP_OR_FOLDER"""
+then, but for the mirrors: python -m faces.prepare ZIP_OR_FOLDER"""
 
 
 def list_files(mirror):
@@ -102,35 +101,34 @@ def download(mirror):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Fetch CelebA from a mirror on the Hugging Face Hub and prepare it.")
+    parser = argparse.ArgumentParser(prog="python -m faces.download",
+                                     description="Fetch CelebA from a mirror on the Hugging Face Hub and prepare it.")
     parser.add_argument("mirror", nargs="?", default=MIRROR, help=f"a data set on the Hub (default: {MIRROR})")
     parser.add_argument("--yes", action="store_true", help="you have read the terms and accept them")
     options = parser.parse_args()
     print(TERMS)
     if not options.yes:
         if not sys.stdin.isatty():
-            sys.exit("download.py: nothing was fetched; nobody is there to ask: add --yes to accept the terms")
+            sys.exit("faces.download: nothing was fetched; nobody is there to ask: add --yes to accept the terms")
         if input("Do you accept this, and shall the download start? [y/N] ").strip().lower() not in ("y", "yes"):
-            sys.exit("download.py: nothing was fetched")
+            sys.exit("faces.download: nothing was fetched")
     try:
         import huggingface_hub  # noqa: F401
-        import prepare
         import pyarrow  # noqa: F401
     except ImportError as error:
-        sys.exit(f"download.py: {error.name} is missing: pip install huggingface_hub pyarrow\n\n{ROUTES}")
+        sys.exit(f"faces.download: {error.name} is missing: pip install huggingface_hub pyarrow\n\n{ROUTES}")
     print(f"Fetching {options.mirror} from {os.environ.get('HF_ENDPOINT', 'https://huggingface.co')}", flush=True)
     try:
         folder = download(options.mirror)
     except Exception as error:  # the client's errors, and those of the HTTP library below it, share no other base
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        sys.exit(f"download.py: cannot fetch {options.mirror}: {reason}\n\n{ROUTES}")
+        sys.exit(f"faces.download: cannot fetch {options.mirror}: {reason}\n\n{ROUTES}")
     print(f"All sums are right. Once the pictures are prepared, {folder} may be deleted.", flush=True)
-    sys.argv[1:] = [str(folder)]
-    prepare.main()
+    prepare.main([str(folder)])
 
 
 if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        sys.exit("download.py: stopped; run it again to go on")
+        sys.exit("faces.download: stopped; run it again to go on")

@@ -1,0 +1,77 @@
+"""Other losses than the notebook's binary cross-entropy, each as the two steps that the notebook's `train` takes.
+
+    own = course.set_up()
+    own.discriminator_step, own.generator_step = losses.hinge(own)
+
+own: what `course.set_up` gives; of it scale, real_loss, fake_loss and generator_step are used.
+"""
+
+import itertools
+
+import torch
+import torch.nn.functional as F
+
+
+def _step(loss, network, optimizer):
+    """Move one network, without computing gradients for the other; returns the loss without its graph."""
+    optimizer.zero_grad()
+    loss.backward(inputs=list(network.parameters()))
+    optimizer.step()
+    return loss.detach()
+
+
+def hinge(own):
+    """The hinge loss (Lim and Ye, 2017): pictures that D is sure enough of, beyond 1 and -1, teach it nothing more.
+
+    D: E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))];  G: -E[D(G(z))].
+    Returns: discriminator_step, generator_step.
+    """
+
+    def discriminator_step(D, G, real_images, d_optimizer, fake_images):
+        real, fake = D(own.scale(real_images)), D(fake_images.detach())
+        return _step(F.relu(1 - real).mean() + F.relu(1 + fake).mean(), D, d_optimizer)
+
+    def generator_step(D, G, batch_size, g_optimizer, fake_images):
+        return _step(-D(fake_images).mean(), G, g_optimizer)
+
+    return discriminator_step, generator_step
+
+
+def relativistic(own):
+    """The relativistic loss (Jolicoeur-Martineau, 2019): how much more real is a photograph than a generated picture?
+
+    D: E[softplus(D(G(z)) - D(x))];  G: the same with the two changed over. Photographs reach G's step too.
+    Returns: discriminator_step, generator_step.
+    """
+    latest = {}
+
+    def discriminator_step(D, G, real_images, d_optimizer, fake_images):
+        latest["real"] = own.scale(real_images)
+        return _step(F.softplus(D(fake_images.detach()) - D(latest["real"])).mean(), D, d_optimizer)
+
+    def generator_step(D, G, batch_size, g_optimizer, fake_images):
+        return _step(F.softplus(D(latest["real"]) - D(fake_images)).mean(), G, g_optimizer)
+
+    return discriminator_step, generator_step
+
+
+def r1(own, scaled=1, every=16):
+    """The notebook's losses and R1 (Mescheder et al., 2018): D's slope at photographs costs, so that D stays smooth.
+
+    D: + gamma / 2 * E[|grad D(x)|^2]. As in Karras et al. (2020, StyleGAN2), it is taken at one step in `every`, with
+    `every` times the weight, and gamma is 0.0002 * S^2 / B for B pictures of S x S, times `scaled`.
+    Returns: discriminator_step, and own's generator_step.
+    """
+    steps = itertools.count()
+
+    def discriminator_step(D, G, real_images, d_optimizer, fake_images):
+        x = own.scale(real_images).requires_grad_()
+        D_out = D(x)
+        loss = own.real_loss(D_out) + own.fake_loss(D(fake_images.detach()))
+        if next(steps) % every == 0:
+            slope, = torch.autograd.grad(D_out.sum(), x, create_graph=True)
+            gamma = scaled * 0.0002 * x.shape[-1] ** 2 / len(x)
+            loss = loss + every * gamma / 2 * slope.square().sum((1, 2, 3)).mean()
+        return _step(loss, D, d_optimizer)
+
+    return discriminator_step, own.generator_step
