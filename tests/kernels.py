@@ -9,10 +9,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Ran:
-    """What a cell showed: text, error (None or its lines), displays (as they are at the end) and messages, how many."""
+    """What a cell showed: text, error (None or its lines), displays as they are at the end, result, messages: how many."""
 
     def __init__(self):
-        self.text, self.error, self.displays, self.messages = "", None, {}, 0
+        self.text, self.error, self.displays, self.messages, self.result = "", None, {}, 0, None
 
 
 class Kernel:
@@ -44,6 +44,8 @@ class Kernel:
             self.ran.text += content["text"]
         elif kind == "error":
             self.ran.error = content["traceback"]
+        elif kind == "execute_result":
+            self.ran.result = content["data"]
         elif kind in ("display_data", "update_display_data"):
             name = content.get("transient", {}).get("display_id", len(self.ran.displays))
             assert kind == "display_data" or name in self.ran.displays
