@@ -11,13 +11,17 @@ Nothing of yours is changed: random state, weights, gradients, modes and disk ar
 
 import base64
 import contextlib
+import copy
+import dis
 import functools
 import html
+import inspect
 import io
 import itertools
 import math
 import os
 import random
+import sys
 import sysconfig
 import tempfile
 import textwrap
@@ -121,7 +125,8 @@ def _crash(what, error):
         f"{what}.",
         f"{type(error).__name__}: {textwrap.shorten(text, 170)}{line}",
         "an error here ends the training before it has begun.",
-        next((hint for words, hint in hints if words in str(error)), otherwise)))
+        next((hint for words, hint in hints if words in str(error)), otherwise)).replace("'_ProbeD' object", "D")
+        .replace("'_ProbeG' object", "G"))
     failed.__cause__ = error.with_traceback(trace)
     return failed
 
@@ -136,7 +141,15 @@ def _is_library(filename):
 
 
 _HINTS = (  # what an error says -> what usually causes it
-    ("between 0 and 1", "the loss takes probabilities and got raw scores: end D in a sigmoid, or use BCEWithLogitsLoss."),
+    ("between 0 and 1", "the loss takes probabilities and got raw scores: BCEWithLogitsLoss takes raw scores."),
+    ("unsafe to autocast", "BCELoss cannot run under autocast: let D give raw scores and use BCEWithLogitsLoss."),
+    ("Boolean value of Tensor", "ask `if fake_images is None`: a tensor of many numbers is neither true nor false."),
+    ("backward through the graph a second time", "detach the fakes in D's step: its backward() frees the graph to G."),
+    ("not compiled with CUDA", "make tensors where the networks are, as in x.to(device); .cuda() needs a GPU."),
+    ("NVIDIA driver", "make tensors where the networks are, as in x.to(device); .cuda() needs a GPU."),
+    ("the same dtype", "keep float32: float64 comes from .double(), from numpy, or from torch.float64."),
+    ("_ProbeD", "the signature: (D, G, real_images, d_optimizer) and (D, G, batch_size, g_optimizer), in this order."),
+    ("_ProbeG", "the signature: (D, G, real_images, d_optimizer) and (D, G, batch_size, g_optimizer), in this order."),
     ("mat1 and mat2", "a linear layer's in_features: the values per image that reach it, channels * height * width."),
     ("invalid for input of size", "the view: keep the batch first and of any size, as in x.view(x.size(0), -1)."),
     ("to have", "a layer's in_channels must be the out_channels of the layer before it."),
@@ -154,6 +167,45 @@ _SIGNATURE_HINTS = (  # the same for a call that did not even start
     ("positional argument", "the signature: keep the arguments that the exercise gives, in their order."),
     ("unexpected keyword", "the signature: keep the names of the arguments that the exercise gives."),
 )
+
+
+def _empty(function):
+    """Has the function no body yet: nothing in it but pass, a docstring or a constant?"""
+    code = getattr(inspect.unwrap(getattr(function, "func", function)), "__code__", None)
+    idle = {"RESUME", "NOP", "POP_TOP", "RETURN_VALUE", "RETURN_CONST", "COPY_FREE_VARS", "NOT_TAKEN"}
+    return code is not None and all(step.opname in idle or step.opname.startswith(("LOAD_", "STORE_FAST"))
+                                    for step in dis.get_instructions(code))
+
+
+def _no_result(name, function, why):
+    """Fail for a function that gave None: not begun if it has no body yet, a forgotten return otherwise."""
+    if _empty(function):
+        raise _NotBegun(f"{name} returns None")
+    _fail(f"{name} to return its result.", "None, though the body does something.", why,
+          f"the last line of {name}: is the `return` forgotten?")
+
+
+def _judge_signature(name, function, *arguments):
+    """Do the arguments that the exercise gives come in its order? Tells exchanged names from other faults."""
+    try:
+        names = [key for key in inspect.signature(function).parameters if key in arguments]
+    except (TypeError, ValueError):
+        return
+    if len(names) == len(arguments) and names != list(arguments):
+        _fail(f"the signature {name}({', '.join(arguments)}).", f"the arguments in another order: {', '.join(names)}.",
+              "the notebook calls it by position: the values would change places without a word.",
+              "the first line of your answer: its arguments, in the order that the exercise gives.")
+
+
+def _takes(function, *args, **kwargs):
+    """Can the function be called like this, going by its signature?"""
+    try:
+        inspect.signature(function).bind(*args, **kwargs)
+    except TypeError:
+        return False
+    except ValueError:  # no signature to be had, of a built-in
+        pass
+    return True
 
 
 def _summary(value):
@@ -190,6 +242,8 @@ def _no_trace(*things):
         torch.set_num_threads(1)  # the inputs are small: more threads would mostly wait for each other
         with contextlib.ExitStack() as kept, warnings.catch_warnings(), torch.enable_grad():
             warnings.simplefilter("ignore")
+            if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
+                kept.enter_context(torch.compiler.set_stance("force_eager"))  # what is compiled runs as it was written
             for thing in things:
                 if isinstance(thing, nn.Module):
                     kept.enter_context(_kept(thing))
@@ -324,6 +378,29 @@ def _pools(name, x, out):
     return fewer and (over_places or over_everything)
 
 
+def _uncompiled(net):
+    """A network that a check has built, with what torch.compile wrapped in it taken out again."""
+    for part in list(net.modules()):
+        if part._compiled_call_impl is not None:
+            part._compiled_call_impl = None
+        for name, child in list(part.named_children()):
+            if hasattr(child, "_orig_mod"):
+                setattr(part, name, child._orig_mod)
+    return net._orig_mod if hasattr(net, "_orig_mod") else net
+
+
+def _size_of(D):
+    """The height and width of the pictures that D takes: the first usual one for which it gives one value each."""
+    with _kept(D), torch.no_grad():
+        for size in (32, 64, 128, 256, 16, 48, 96):
+            try:
+                if D.eval()(torch.zeros(2, 3, size, size, device=_device_of(D))).numel() == 2:
+                    return size
+            except Exception:
+                continue
+    return 32
+
+
 def _device_of(*modules):
     """Where the modules live; without one, where new tensors are made."""
     for module in modules:
@@ -340,13 +417,26 @@ _COLOURS = list(itertools.product((0.0, 0.2, 0.4, 0.6, 0.8, 1.0), (0.0, 0.35, 0.
 
 
 def _draw_pictures(folder, size, blue):
-    """24 JPEG pictures in ImageFolder's layout: a white frame, inside it a colour that tells which picture it is."""
+    """24 JPEG pictures in ImageFolder's layout: a frame, inside it a colour that tells which picture it is.
+
+    The frame is white above, black below and purple at both sides: what mirrors a picture leaves it alone, what turns it
+    or exchanges its axes or its colours does not.
+    """
     (folder / "faces").mkdir(parents=True)
     for number, (red, green) in enumerate(_COLOURS):
-        picture = np.full((size[1], size[0], 3), 255, np.uint8)
+        picture = np.empty((size[1], size[0], 3), np.uint8)
+        picture[:], picture[:12], picture[-12:] = (255, 102, 179), 255, 0
         picture[12:-12, 12:-12] = np.round(255 * np.array([red, green, blue]))
         Image.fromarray(picture).save(folder / "faces" / f"{number:03}.jpg", quality=95, subsampling=0)
     return f"{folder}/"
+
+
+def _edges(images):
+    """The mean colour of a stretch in the middle of each picture's four edges: above, below, left, right, (batch, 3)."""
+    images, size = images.float(), images.shape[-1]
+    wide, thick = slice(size * 3 // 8, size * 5 // 8), max(size // 12, 1)
+    return [part.mean((2, 3)) for part in (images[:, :, :thick, wide], images[:, :, -thick:, wide],
+                                           images[:, :, wide, :thick], images[:, :, wide, -thick:])]
 
 
 def _middle(images):
@@ -361,19 +451,37 @@ def _order(batches):
     return torch.cdist(seen, torch.tensor(_COLOURS, dtype=seen.dtype, device=seen.device)).argmin(1).tolist()
 
 
-def _read(what, loader, most):
-    """The first `most` batches of images of one pass over the loader, on the CPU."""
-    batches = _call(f"{what} to give batches", lambda: list(itertools.islice(iter(loader), most)))
+def _read(what, loader, most=None):
+    """The images of one pass over the loader, on the CPU, in batches: all of them, or the first `most`."""
+    limit = most or _length(what, loader) + 1
+    batches = _call(f"{what} to give batches", lambda: list(itertools.islice(iter(loader), limit)))
     for batch in batches:
-        pair = isinstance(batch, (list, tuple)) and len(batch) >= 2
-        images = batch[0] if pair else batch
+        pair = isinstance(batch, (list, tuple)) and len(batch) == 2
+        images = batch[0] if isinstance(batch, (list, tuple)) and len(batch) else batch
         if not pair or not isinstance(images, torch.Tensor) or images.ndim != 4:
             single = isinstance(images, Image.Image) or isinstance(images, torch.Tensor) and images.ndim == 3
             _fail(f"{what} to give batches (images, labels), images of shape (batch, 3, height, width).",
                   "single pictures: this is a dataset, not a DataLoader." if single else f"a batch: {_summary(batch)}.",
-                  "D is trained on many pictures at a time; BatchNorm needs a batch to normalise over.",
+                  "training takes each batch apart into two; BatchNorm needs many pictures to normalise over.",
                   "the return: DataLoader(dataset, batch_size=batch_size, shuffle=True).")
+    if most is None and len(batches) == limit:
+        _fail(f"{what} to end after its {limit - 1} batches.", "a pass over it that goes on.",
+              "an epoch would never end, and the faces that are kept at its end never come.",
+              "the loader's __iter__: one pass over the dataset.")
     return [batch[0].detach().cpu() for batch in batches]
+
+
+def _length(what, loader):
+    """len(loader), which training needs."""
+    if hasattr(loader, "__next__"):
+        _fail("a loader that can be gone through once per epoch.", "an iterator, which is used up after one pass.",
+              "training passes over the faces many times.", "the return: the DataLoader itself, not iter(loader).")
+    try:
+        return len(loader)
+    except TypeError:
+        _fail(f"{what} to have a length, the number of its batches.", "a loader for which len(loader) is an error.",
+              "training counts its batches, to say how far it is and when an epoch ends.",
+              "the return: a DataLoader over a dataset that has __len__.")
 
 
 @_check("get_dataloader", "a DataLoader that gives shuffled batches of the pictures in data_dir",
@@ -384,29 +492,64 @@ def test_get_dataloader(get_dataloader):
     Sound: (images, labels) in batches of batch_size, images (batch, 3, image_size, image_size) in [0, 1], in colour,
     from data_dir, whole and not only a part of each, in a new order at every pass.
     """
+    _judge_signature("get_dataloader", get_dataloader, "batch_size", "image_size", "data_dir")
+    advice = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         first = _draw_pictures(Path(folder, "first"), (64, 64), blue=0.1)
         second = _draw_pictures(Path(folder, "second"), (64, 64), blue=0.9)
         wide = _draw_pictures(Path(folder, "wide"), (96, 64), blue=0.1)
+        if _only_relative(get_dataloader, first):
+            first, second, wide = (f"{os.path.relpath(path)}/" for path in (first, second, wide))
+            advice.append("a data_dir that begins at the root of the disk, like /home/me/faces/, is not found: something "
+                          "is put before it. Take data_dir as it comes.")
 
         what = "get_dataloader(4, 32, data_dir)"
         loader = _call(f"{what} to run", get_dataloader, 4, 32, first)
         if loader is None:
-            raise _NotBegun("get_dataloader returns None")
-        batches = _read(what, loader, 8)
+            _no_result("get_dataloader", get_dataloader, "without the loader D never sees a face.")
+        batches = _read(what, loader)
+        if not hasattr(loader, "dataset") and not isinstance(loader, (list, tuple)):
+            _fail(f"{what} to have its pictures as loader.dataset.", "a loader without a dataset.",
+                  "the notebook reads from it how many faces there are.", "the return: a DataLoader over the dataset.")
         _judge_batches(what, batches, 4, 32, blue=0.1)
-        _judge_order(batches, _read(what, loader, 8))
+        _judge_frame(what, torch.cat(batches))
+        again = _read(what, loader)
+        _judge_order(batches, again)
+        if {frozenset(_order([batch])) for batch in batches} == {frozenset(_order([batch])) for batch in again}:
+            advice.append("the same faces always share a batch; only the order of the batches changes. Shuffle the "
+                          "pictures, not the batches: shuffle=True does.")
 
         what = "get_dataloader(batch_size=7, image_size=24, data_dir=another_dir)"
-        loader = _call(f"{what} to run", get_dataloader, batch_size=7, image_size=24, data_dir=second)
+        if _takes(get_dataloader, batch_size=7, image_size=24, data_dir=second):
+            loader = _call(f"{what} to run", get_dataloader, batch_size=7, image_size=24, data_dir=second)
+        else:
+            advice.append("the arguments have other names than batch_size, image_size and data_dir. The notebook calls "
+                          "by position, but who calls by name gets an error.")
+            loader = _call(f"{what} to run", get_dataloader, 7, 24, second)
         _judge_batches(what, _read(what, loader, 1), 7, 24, blue=0.9)
         try:
             square = next(iter(get_dataloader(3, 32, wide)))[0].shape[-2:] == (32, 32)
         except Exception:
             square = False
         del loader
-    return [] if square else ["pictures that are not square come out with unequal sides, as Resize(s) alone leaves "
-                              "them. Resize((s, s)), or Resize(s) and CenterCrop(s), suits every folder."]
+    if not square:
+        advice.append("pictures that are not square come out with unequal sides, as Resize(s) alone leaves them. "
+                      "Resize((s, s)), or Resize(s) and CenterCrop(s), suits every folder.")
+    return advice
+
+
+def _only_relative(get_dataloader, folder):
+    """Does it find the folder by a path from here, but not by one from the root of the disk?"""
+    try:
+        get_dataloader(4, 32, folder)
+    except FileNotFoundError:
+        try:
+            return get_dataloader(4, 32, f"{os.path.relpath(folder)}/") is not None
+        except Exception:
+            pass
+    except Exception:
+        pass  # the check runs into it again, and says so
+    return False
 
 
 def _judge_batches(what, batches, batch_size, image_size, blue):
@@ -415,7 +558,8 @@ def _judge_batches(what, batches, batch_size, image_size, blue):
         _fail(f"{what} to give 24 pictures in batches of {batch_size}.", "no batch at all.",
               "without batches D never sees a face.", "the dataset: ImageFolder(data_dir, transform).")
     images, shape = batches[0], f"shape ({batch_size}, 3, {image_size}, {image_size})"
-    if images.shape[1] == 1 or images.shape[1] == 3 and images.float().std(1).max() < 0.02:
+    spread = images.float().std(1).max() if images.shape[1] == 3 else 1
+    if images.shape[1] == 1 or spread < 0.02 * images.float().abs().max():
         _fail(f"{what} to give colour pictures, {shape}.", f"grey ones: {_summary(images)}.",
               "G makes three channels; if real faces are grey, D tells the fakes by their colour alone.",
               "the transforms: leave Grayscale out; the folder's pictures are read as RGB.")
@@ -431,19 +575,47 @@ def _judge_batches(what, batches, batch_size, image_size, blue):
     pixels = torch.cat(batches)
     low, high = pixels.min(), pixels.max()
     if not pixels.is_floating_point() or not -0.01 < low < 0.5 < high < 1.01:
-        scaled = pixels.is_floating_point() and low < -0.01
+        hint = ""
+        if pixels.is_floating_point():
+            hint = "; leave Normalize out" if low < -0.01 else "; a further division by 255 is one too many" if high < 0.01 else ""
         _fail(f"{what} to give floating-point pixels in [0, 1].", f"{_summary(pixels)}.",
               "scale() takes [0, 1] to the [-1, 1] of G's tanh, in the training step: from any other range it misses.",
-              f"the transforms: ToTensor() gives [0, 1]{'; leave Normalize out' if scaled else ''}.")
+              f"the transforms: ToTensor() gives [0, 1]{hint}.")
+    if pixels.dtype != torch.float32:
+        _fail(f"{what} to give pixels in single precision, float32.", f"{_summary(pixels)}.",
+              "D's weights are float32: its first layer refuses any other type.",
+              "the transforms: ToTensor() gives float32; leave .double(), .half() and float64 arrays out.")
     if abs(_middle(pixels)[:, 2].mean() - blue) > 0.3:
-        _fail(f"{what} to show the pictures in the folder data_dir.",
-              "other pictures than those in that folder, or other colours.",
-              "with another folder, such as your own photographs, the GAN would go on learning the old faces.",
-              "the dataset: ImageFolder(data_dir, ...), with the argument and not a fixed path.")
-    if (pixels.amin(1).amax((1, 2)) < 0.8).all():
-        _fail(f"{what} to show whole pictures, made smaller.", "a part of each: the outer frame is never in sight.",
-              "cut without a resize, a 64 x 64 face loses hair, chin and ears, and G never learns them.",
-              "the transforms: Resize before any crop.")
+        _fail_pictures(what)
+
+
+def _fail_pictures(what):
+    _fail(f"{what} to show the pictures in the folder data_dir.",
+          "other pictures than those in that folder, or other colours.",
+          "with another folder, such as your own photographs, the GAN would go on learning the old faces.",
+          "the dataset: ImageFolder(data_dir, ...), with the argument and not a fixed path. If the path is right: the "
+          "order of the channels, red, green, blue.")
+
+
+def _judge_frame(what, pixels):
+    """The first folder's pictures: is each the right way up, and seen as far as its frame?"""
+    above, below, left, right = (edge.mean(1) for edge in _edges(pixels))
+    exchanged = (above > 0.5) & (below > 0.5) & ((left - right).abs() > 0.6) & (torch.minimum(left, right) < 0.25)
+    turned = (above - below < -0.25) | exchanged
+    if turned.any():
+        slip = "height and width exchanged" if exchanged.any() else "upside down"
+        _fail(f"{what} to show every picture the right way up.", f"{int(turned.sum())} of {len(pixels)} {slip}.",
+              "G would learn to make faces that lie on their side or stand on their head.",
+              "the transforms: mirror left and right only, and keep the order (channels, height, width).")
+    frame = (pixels[:, 2] > 0.5).float().mean((1, 2))  # above and at the sides; what is inside has little blue
+    if frame.min() < 0.1:
+        _fail(f"{what} to show whole pictures, made smaller.",
+              f"a part of each: in {int((frame < 0.1).sum())} of {len(pixels)} the outer frame is hardly in sight.",
+              "cut without a resize, or cut to a small part, a face loses hair, chin and ears: G never learns them.",
+              "the transforms: Resize before any crop, and a crop that keeps nearly all.")
+    sides = torch.cat(_edges(pixels)[2:]).mean(0)  # purple: more red than blue, more blue than green
+    if sides[0] < sides[2] - 0.1 or sides[2] < sides[1] - 0.1:
+        _fail_pictures(what)
 
 
 def _judge_order(batches, batches_again):
@@ -466,18 +638,23 @@ def _judge_order(batches, batches_again):
         "G's tanh makes images in [-1, 1]; real ones must come in the same range or D tells them apart by it")
 def test_scale(scale):
     """Check scale(x, feature_range=(-1, 1)): linear from [0, 1] to the range, on a copy, for any shape."""
+    _judge_signature("scale", scale, "x", "feature_range")
     device = torch.empty(0).device
     x = torch.rand(5, 3, 8, 8, device=device) * 0.5 + 0.2  # neither 0 nor 1 occurs: the batch's own limits are no guide
     before = x.clone()
     result = _call("scale(x) to run on x of shape (5, 3, 8, 8)", scale, x)
     if result is None:
-        raise _NotBegun("scale returns None")
+        _no_result("scale", scale, "D takes what scale returns.")
     if not isinstance(result, torch.Tensor):
         _fail("scale(x) to return a tensor.", f"{_summary(result)}.", "D takes tensors.", "the return.")
     if not torch.equal(x, before):
         _fail("x itself left alone, and a new tensor returned.", f"x changed in place: now {_summary(x)}.",
               "a batch that is used twice would be scaled twice, and no error would say so.",
               "write x * ... and not x *= ..., x.mul_() or x.sub_().")
+    if result.is_floating_point() and result.dtype != x.dtype:
+        _fail(f"scale(x) to keep the type of x, {str(x.dtype).removeprefix('torch.')}.", f"{_summary(result)}.",
+              "D's weights are float32: its first layer refuses any other type.",
+              "scale: numpy and .double() give float64; a result of x * ... keeps the type.")
     zeros, one = torch.zeros(2, 3, device=device), torch.ones(1, device=device)
     for values, *limits in ((x,), (x, (0, 1)), (x, (-2, 3)), (x[0], (5, 7)), (zeros,), (one,)):
         call = f"scale(x, {limits[0]})" if limits else "scale(x)"
@@ -532,7 +709,7 @@ def _build(what, network, *args, **kwargs):
     if "_modules" not in vars(net):
         _fail(f"{what} to build a network.", "a module whose own set-up was never run.",
               "without it PyTorch cannot keep the layers.", "call super().__init__() as the first line of __init__.")
-    return net
+    return _uncompiled(net)
 
 
 def _judge_shapes(name, net, x, shape, why):
@@ -541,7 +718,9 @@ def _judge_shapes(name, net, x, shape, why):
         call = f"{name} to run in {'training' if training else 'eval'} mode on a batch of shape {tuple(x[:n].shape)}"
         out = _call(call, net.train(training), x[:n])
         if out is None or isinstance(out, torch.Tensor) and torch.equal(out, x[:n]):
-            raise _NotBegun(f"forward returns {'None' if out is None else 'its input'}")
+            if out is None:
+                _no_result("forward", type(net).forward, "what D or G makes of its input is all that training works with.")
+            raise _NotBegun("forward returns its input")
         if not isinstance(out, torch.Tensor) or tuple(out.shape) != (n, *shape):
             _fail(f"{name} to turn shape {tuple(x[:n].shape)} into {(n, *shape)}.", f"{_summary(out)}.", why,
                   "the last lines of forward, and the size of the picture after each layer.")
