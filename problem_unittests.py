@@ -581,8 +581,8 @@ def test_get_dataloader(get_dataloader):
             _fail(f"{what} to have its pictures as loader.dataset.", "a loader without a dataset.",
                   "the notebook reads from it how many faces there are.", "the return: a DataLoader over the dataset.")
         _judge_batches(what, batches, 4, 32, blue=0.1)
-        _judge_frame(what, torch.cat(batches))
         again = _read(what, loader)
+        _judge_frame(what, torch.cat([*batches, *again]))
         _judge_order(batches, again)
         if {frozenset(_order([batch])) for batch in batches} == {frozenset(_order([batch])) for batch in again}:
             advice.append("the same faces always share a batch; only the order of the batches changes. Shuffle the "
@@ -714,6 +714,7 @@ def test_scale(scale):
     x = torch.rand(5, 3, 8, 8, device=device) * 0.5 + 0.2  # neither 0 nor 1 occurs: the batch's own limits are no guide
     before = x.clone()
     result = _call("scale(x) to run on x of shape (5, 3, 8, 8)", scale, x)
+    by_name = not _takes(scale, x, (0, 1)) and _takes(scale, x, feature_range=(0, 1))
     if result is None:
         _no_result("scale", scale, "D takes what scale returns.")
     if not isinstance(result, torch.Tensor):
@@ -729,7 +730,8 @@ def test_scale(scale):
     zeros, one = torch.zeros(2, 3, device=device), torch.ones(1, device=device)
     for values, *limits in ((x,), (x, (0, 1)), (x, (-2, 3)), (x[0], (5, 7)), (zeros,), (one,)):
         call = f"scale(x, {limits[0]})" if limits else "scale(x)"
-        result = _call(f"{call} to run on x of shape {tuple(values.shape)}", scale, values.clone(), *limits)
+        how = ((), {"feature_range": limits[0]}) if by_name and limits else (limits, {})
+        result = _call(f"{call} to run on x of shape {tuple(values.shape)}", scale, values.clone(), *how[0], **how[1])
         _judge_scaled(call, values, result, *(limits[0] if limits else (-1, 1)))
     call = "scale(x, feature_range=(-3, 0))"
     _judge_scaled(call, x, _call(f"{call} to run", scale, x.clone(), feature_range=(-3, 0)), -3, 0)
@@ -1760,8 +1762,10 @@ class _Game:
 def test_training_steps(discriminator_step, generator_step, D=None, G=None):
     """Check discriminator_step(D, G, real_images, d_optimizer) and generator_step(D, G, batch_size, g_optimizer).
 
-    They run in turn, as in training, on a small D and G of the check's own; with D and G given, also on those.
-    Sound: with or without detach, one backward pass or two, gradients cleared before use by whatever means.
+    They run in turn on a small D and G of the check's own, which draw z themselves; and, where they have the argument
+    fake_images, as train() runs them: one set of fakes for the two, under autocast. With D and G given, also on those.
+    Sound: with or without detach where the fakes are the step's own, one backward pass or two, gradients cleared before
+    use by whatever means, pictures changed a little before D sees them, if real and fake ones are alike.
     """
     for name, step, third in (("discriminator_step", discriminator_step, "real_images"),
                               ("generator_step", generator_step, "batch_size")):
@@ -1802,7 +1806,17 @@ def test_training_steps(discriminator_step, generator_step, D=None, G=None):
 
 def _take_fakes(*steps):
     """Can both steps be called as train() calls them, with fake_images after the other arguments?"""
-    return all(_takes(step, None, None, None, None, None) for step in steps)
+    return all(_takes(step, None, None, None, None, None) and _fifth_is_fakes(step) for step in steps)
+
+
+def _fifth_is_fakes(step):
+    """Is the fifth argument for fakes, and not a setting of the learner's own, as smooth=True?"""
+    try:
+        fifth = list(inspect.signature(step).parameters.values())[4:5]
+    except (TypeError, ValueError):
+        return True
+    words = ("fake", "image", "picture", "faces", "generated")
+    return all(one.kind is one.VAR_POSITIONAL or any(word in one.name.lower() for word in words) for one in fifth)
 
 
 def _judge_rounds(game):
@@ -1811,14 +1825,19 @@ def _judge_rounds(game):
     game.D, game.G = _ProbeD().to(game.device), _ProbeG().to(game.device)  # fresh, so that no earlier step has a say
     game.attach()
     for n in (6, 4):
+        game.spoil()  # what the first round has left in the gradients
         with _autocast(game.device):
             fakes = game.G(torch.randn(n, game.G.z_size, device=game.device))
             made = fakes.detach().clone()
             result, *outcome = game.move("D", n, fakes)
+            if n == 4 and (outcome[-1][0] <= 0 or outcome[-1][1] >= 0):
+                _fail_leftovers("D")
             _judge_given("D", game, n, result, *outcome)
             _judge_fakes_kept(game, fakes, made)
             advice += _judge_result("D", result) + _idle_fakes("discriminator_step", game)
             result, *outcome = game.move("G", n, fakes)
+            if n == 4 and outcome[-1][2] <= 0:
+                _fail_leftovers("G")
             _judge_given("G", game, n, result, *outcome)
             advice += _judge_result("G", result) + _idle_fakes("generator_step", game)
     return advice

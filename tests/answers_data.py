@@ -576,7 +576,8 @@ def streamed(batch_size, image_size, data_dir="processed_celeba_small/"):
 
 def same_batches(batch_size, image_size, data_dir="processed_celeba_small/"):
     data = faces(image_size, data_dir)
-    batches = [list(range(first, min(first + batch_size, len(data)))) for first in range(0, len(data), batch_size)]
+    starts = range(0, len(data) - batch_size + 1, batch_size)
+    batches = [list(range(first, first + batch_size)) for first in starts]
 
     class Batches(torch.utils.data.Sampler):
         def __init__(self):
@@ -722,6 +723,10 @@ def stretched(low, high, x, feature_range=(-1, 1)):
     return (x - low) / (high - low) * (feature_range[1] - feature_range[0]) + feature_range[0]
 
 
+def by_ranges(x, data_range, feature_range=(-1, 1)):
+    return stretched(*data_range, x, feature_range)
+
+
 def scale_forgets_return(x, feature_range=(-1, 1)):
     low, high = feature_range
     scaled = x * (high - low) + low  # noqa: F841
@@ -733,6 +738,7 @@ class Scaler(torch.nn.Module):
 
 
 scales.sound("a part of a general function", functools.partial(stretched, 0.0, 1.0))
+scales.sound("a part, by name", functools.partial(by_ranges, data_range=(0, 1)))
 scales.sound("a Module", Scaler())
 scales.sound(
     "addcmul",

@@ -15,6 +15,7 @@ from answers_training import (
     real_logits,
     real_probabilities,
     scale,
+    toward,
     z_for,
 )
 from torch import nn
@@ -377,3 +378,48 @@ steps.wrong("nothing done with your G", D_STEP, only_the_probes(G_STEP), D, G, s
 steps.wrong("D: scaled to [-0.5, 0.5]", step_of_d(scaled=lambda x: x - 0.5), G_STEP, says="another scale")
 steps.wrong("D: bytes", step_of_d(scaled=lambda x: x * 255), G_STEP, says="another scale")
 steps.wrong("D: noise on real images alone, not scaled", step_of_d(scaled=noisy), G_STEP, says="not scaled")
+
+
+# Gradients left over, when fakes are given; further arguments of the learner's own
+
+
+def d_no_zero_when_given(D, G, real_images, d_optimizer, fake_images=None):
+    if fake_images is None:
+        return D_STEP(D, G, real_images, d_optimizer)
+    loss = real_logits(D(scale(real_images))) + fake_logits(D(fake_images.detach()))
+    loss.backward()
+    d_optimizer.step()
+    return loss.item()
+
+
+def g_no_zero_when_given(D, G, batch_size, g_optimizer, fake_images=None):
+    if fake_images is None:
+        return G_STEP(D, G, batch_size, g_optimizer)
+    loss = real_logits(D(fake_images))
+    loss.backward()
+    g_optimizer.step()
+    return loss.item()
+
+
+def d_smooth(D, G, real_images, d_optimizer, smooth=True):
+    """The earlier edition's, with a setting of its own."""
+    return step_of_d(real=SMOOTH if smooth else real_logits)(D, G, real_images, d_optimizer)
+
+
+def d_any_more(D, G, real_images, d_optimizer, *given):
+    return D_STEP(D, G, real_images, d_optimizer, *given)
+
+
+def d_by_name_only(D, G, real_images, d_optimizer, *, fake_images=None):
+    return D_STEP(D, G, real_images, d_optimizer, fake_images)
+
+
+SMOOTH = toward(0.9)
+
+steps.wrong("D: zero_grad missing when fakes are given", d_no_zero_when_given, G_STEP, says="left over")
+steps.wrong("G: zero_grad missing when fakes are given", D_STEP, g_no_zero_when_given, says="left over")
+steps.sound("any further arguments", d_any_more, G_STEP, D, G)
+steps.sound("a further argument of one's own", d_smooth, G_STEP, D, G, advice="have no argument fake_images")
+steps.sound("fake_images by name only", d_by_name_only, G_STEP, advice="have no argument fake_images")
+steps.sound("compiled networks", D_STEP, G_STEP, torch.compile(EarlierD(8)), torch.compile(SizedG(20, 8)))
+steps.sound("compiled steps", torch.compile(D_STEP), torch.compile(G_STEP), D, G)

@@ -533,6 +533,7 @@ FAULTS = [  # the cell, the fault, what is written in place of what
     ("def discriminator_step", "D: fixed batch size", {D_DRAWS: "random_z(64, G.z_size, real_images.device)"}),
     ("def discriminator_step", "D: the same z", {D_DRAWS: "torch.ones(len(real_images), G.z_size)"}),
     ("def discriminator_step", "left in eval mode", {"d_optimizer.step()": "d_optimizer.step(); D.eval()"}),
+    ("def discriminator_step", "D: given fakes not detached", {"fake_images.detach()": "fake_images"}),
     ("def generator_step", "G: zero_grad missing", {"g_optimizer.zero_grad()": "pass"}),
     ("def generator_step", "G: step missing", {"g_optimizer.step()": "pass"}),
     ("def generator_step", "G: wrong label", {f"loss = {G_LOSS}": "loss = fake_loss(D(fake_images))"}),
