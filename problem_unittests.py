@@ -3,9 +3,10 @@
     import problem_unittests as tests
     tests.test_scale(scale)
 
-A check runs your answer on inputs of its own and judges what comes out; it never reads your source. It prints
-`Tests Passed`, and under it advice where something is sound but known to be weaker. Otherwise it raises an
-AssertionError in four parts: what was expected, what came, why that matters for a GAN, where to look.
+A check runs your answer on inputs of its own and judges what comes out, however it is written; of the code itself it
+asks only whether a body is still empty, and in which order the arguments stand. It prints `Tests Passed`, and under it
+advice where something is sound but known to be weaker. Otherwise it raises an AssertionError in four parts: what was
+expected, what came, why that matters for a GAN, where to look.
 Nothing of yours is changed: random state, weights, gradients, modes and disk are afterwards as they were before.
 """
 
@@ -340,7 +341,9 @@ class _Watch(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)]
+        values = (*args, *kwargs.values())
+        values += tuple(itertools.chain(*(value for value in values if isinstance(value, (list, tuple)))))  # as in cat
+        tensors = [value for value in values if isinstance(value, torch.Tensor)]
         out = result[0] if isinstance(result, tuple) and result else result
         if tensors and isinstance(out, torch.Tensor):
             self.steps.append(_Step(func.__name__, tensors, args, kwargs, out))
@@ -374,11 +377,13 @@ class _Watch(TorchFunctionMode):
 
     def pools(self):
         """The steps that lose places of a picture: one value for several of them, without weights, and no way around."""
-        seen = self._of_source()
+        if not self.steps:
+            return []
+        seen, live = self._of_source(), self._live()
         return [step for step in self.steps
                 if len(step.tensors) == 1 and _memory(step.tensors[0]) in seen
                 and _pools(step.name, step.tensors[0], step.out)
-                and not self._kept_elsewhere(step) and not self._weighted(step, seen)]
+                and not self._kept_elsewhere(step, live) and not self._weighted(step, seen)]
 
     def _of_source(self):
         """The memory of all that was made of the source, and so is no weight."""
@@ -388,12 +393,21 @@ class _Watch(TorchFunctionMode):
                 seen.add(_memory(step.out))
         return seen
 
-    def _kept_elsewhere(self, pool):
+    def _live(self):
+        """The steps whose result has a part in the last one's."""
+        needed, live = {_memory(self.steps[-1].out)}, []
+        for step in reversed(self.steps):
+            if _memory(step.out) in needed:
+                live.append(step)
+                needed.update(map(_memory, step.tensors))
+        return live
+
+    def _kept_elsewhere(self, pool, live):
         """Does what was pooled go on in full as well, as beside a gate, or in a normalisation written by hand?"""
         x = pool.tensors[0]
         return any(_memory(tensor) == _memory(x) != _memory(step.out) and tensor.numel() == x.numel()
                    and (step.out.numel() >= x.numel() or step.name in _LAYERS)
-                   for step in self.steps if step is not pool for tensor in step.tensors)
+                   for step in live if step is not pool for tensor in step.tensors)
 
     def _weighted(self, pool, seen):
         """Is it the sum of a product with weights for every place? Then it is a layer, written by hand."""
@@ -403,9 +417,10 @@ class _Watch(TorchFunctionMode):
             _memory(tensor) not in seen and tensor.numel() * len(x) >= x.numel() for tensor in made[-1].tensors)
 
     def last(self, n):
-        """The steps on one value for each of n inputs: what comes after the last layer."""
-        return [step for step in self.steps if step.tensors[0].numel() == step.out.numel() == n
-                and step.tensors[0].shape[:1] == (n,)]
+        """What comes after the last layer with weights, on one value for each of n inputs."""
+        layers = [number for number, step in enumerate(self.steps) if step.name in _LAYERS]
+        return [step for step in self.steps[max(layers, default=-1) + 1:]
+                if step.tensors[0].numel() == step.out.numel() == n and step.tensors[0].shape[:1] == (n,)]
 
     def normalises(self):
         """Is there a normalisation, a layer of PyTorch's, one of the weights, or one written by hand?"""
@@ -1844,8 +1859,9 @@ def _judge_rounds(game):
 
 
 def _autocast(device):
-    """What train() runs the steps in: bfloat16 where a matrix product is worth it."""
-    return torch.autocast(torch.device(device).type, torch.bfloat16)
+    """What train() runs the steps in: matrix products and convolutions in bfloat16."""
+    kind = torch.device(device).type
+    return torch.autocast(kind, torch.bfloat16, enabled=torch.amp.is_autocast_available(kind))
 
 
 def _judge_given(side, game, n, result, *outcome):

@@ -410,6 +410,48 @@ class WeightedChannelsPoolD(EarlierD):
         return (self.features(x) * self.weight).mean((1, 2, 3))[:, None]
 
 
+class IdleCopyD(MeanD):
+    """What is pooled is used once more, to no purpose."""
+
+    def forward(self, x):
+        x = self.features(x)
+        _ = x + 1
+        return self.fc(x.mean((2, 3)))
+
+
+class MeanAndLargestD(EarlierD):
+    def __init__(self, conv_dim):
+        super().__init__(conv_dim)
+        self.fc = nn.Linear(8 * conv_dim, 1)
+
+    def forward(self, x):
+        x = self.features(x)
+        return self.fc(torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1))
+
+
+class VarianceD(MeanD):
+    def forward(self, x):
+        x = self.features(x)
+        return self.fc((x - x.mean((2, 3), keepdim=True)).square().mean((2, 3)))
+
+
+class MeanTwiceD(MeanD):
+    def forward(self, x):
+        return self.fc(self.features(x).mean(3).mean(2))
+
+
+class SpatialGateD(EarlierD):
+    """A gate for each place, of the mean and the largest of its channels."""
+
+    def __init__(self, conv_dim):
+        super().__init__(conv_dim)
+        self.gate = nn.Conv2d(2, 1, 3, padding=1)
+
+    def features(self, x):
+        x = super().features(x)
+        return x * torch.sigmoid(self.gate(torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)))
+
+
 class ForgottenReturnD(FullD):
     def forward(self, x):
         x = self.fc(self.features(x).flatten(1))  # noqa: F841
@@ -425,6 +467,11 @@ discriminators.wrong("red only", RedOnlyD)
 discriminators.wrong("logsumexp over the picture", LogSumPoolD, says="pooling: logsumexp")
 discriminators.wrong("length over the picture", NormPoolD, says="pooling")
 discriminators.wrong("weights for channels, mean over places", WeightedChannelsPoolD, says="pooling")
+discriminators.sound("a gate for each place", SpatialGateD)
+discriminators.wrong("a mean, and an idle use beside it", IdleCopyD, says="pooling: mean")
+discriminators.wrong("mean and largest over the picture", MeanAndLargestD, says="pooling")
+discriminators.wrong("variance over the picture", VarianceD, says="pooling")
+discriminators.wrong("mean over rows, then over columns", MeanTwiceD, says="pooling")
 discriminators.wrong("return forgotten", ForgottenReturnD, says="`return` forgotten")
 discriminators.wrong("32 x 32 given pictures of 64", FullD, 64)
 discriminators.wrong("64 x 64 given pictures of 32", Of64D)

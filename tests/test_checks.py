@@ -722,6 +722,18 @@ class TestCuda:
         tests.test_training_steps(self.discriminator_step, self.generator_step, D, G)
         tests.test_training_steps(d_step, g_step, D, G)
 
+    def test_steps_as_in_training(self, capsys):
+        D, G = EarlierD(16).cuda(), SizedG(20, 16).cuda()
+        tests.test_training_steps(answers_steps.D_STEP, answers_steps.G_STEP, D, G)
+        real, fake = answers_training.real_probabilities, answers_training.fake_probabilities
+        with pytest.raises(AssertionError, match="BCEWithLogitsLoss"):  # which autocast refuses
+            tests.test_training_steps(
+                answers_steps.step_of_d(real=real, fake=fake),
+                answers_steps.step_of_g(real=real),
+                SigmoidD(16).cuda(),
+                G,
+            )
+
     def test_optimizers(self, capsys):
         D, G = EarlierD(16).cuda(), SizedG(20, 16).cuda()
         pair = (
