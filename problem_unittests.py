@@ -3,22 +3,26 @@
     import problem_unittests as tests
     tests.test_scale(scale)
 
-A check runs your answer on inputs of its own and judges what comes out; it never reads your source. It prints
-`Tests Passed`, and under it advice where something is sound but known to be weaker. Otherwise it raises an
-AssertionError in four parts: what was expected, what came, why that matters for a GAN, where to look.
+A check runs your answer on inputs of its own and judges what comes out, however it is written; of the code itself it
+asks only whether a body is still empty, and in which order the arguments stand. It prints `Tests Passed`, and under it
+advice where something is sound but known to be weaker. Otherwise it raises an AssertionError in four parts: what was
+expected, what came, why that matters for a GAN, where to look.
 Nothing of yours is changed: random state, weights, gradients, modes and disk are afterwards as they were before.
 """
 
 import base64
 import contextlib
 import copy
+import dis
 import functools
 import html
+import inspect
 import io
 import itertools
 import math
 import os
 import random
+import sys
 import sysconfig
 import tempfile
 import textwrap
@@ -122,22 +126,33 @@ def _crash(what, error):
         f"{what}.",
         f"{type(error).__name__}: {textwrap.shorten(text, 170)}{line}",
         "an error here ends the training before it has begun.",
-        next((hint for words, hint in hints if words in str(error)), otherwise)))
+        next((hint for words, hint in hints if words in str(error)), otherwise)).replace("'_ProbeD' object", "D")
+        .replace("'_ProbeG' object", "G"))
     failed.__cause__ = error.with_traceback(trace)
     return failed
 
 
+# What the notebook calls and the learner does not write; an error in it is told by the learner's line that called it.
+_ROOMS = tuple(f"{Path(__file__).resolve().parent / room}{os.sep}" for room in ("faces", "training", "measures"))
 _LIBRARIES = tuple(os.path.normcase(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
 def _is_library(filename):
     """Is this code neither the learner's nor a notebook's cell?"""
     return (filename == __file__ or filename.startswith("<frozen") or os.path.normcase(filename).startswith(_LIBRARIES)
-            or "site-packages" in filename or "dist-packages" in filename)
+            or "site-packages" in filename or "dist-packages" in filename or filename.startswith(_ROOMS))
 
 
 _HINTS = (  # what an error says -> what usually causes it
-    ("between 0 and 1", "the loss takes probabilities and got raw scores: end D in a sigmoid, or use BCEWithLogitsLoss."),
+    ("between 0 and 1", "the loss takes probabilities and got raw scores: BCEWithLogitsLoss takes raw scores."),
+    ("unsafe to autocast", "BCELoss cannot run under autocast: let D give raw scores and use BCEWithLogitsLoss."),
+    ("Boolean value of Tensor", "ask `if fake_images is None`: a tensor of many numbers is neither true nor false."),
+    ("backward through the graph a second time", "detach the fakes in D's step: its backward() frees the graph to G."),
+    ("not compiled with CUDA", "make tensors where the networks are, as in x.to(device); .cuda() needs a GPU."),
+    ("NVIDIA driver", "make tensors where the networks are, as in x.to(device); .cuda() needs a GPU."),
+    ("the same dtype", "keep float32: float64 comes from .double(), from numpy, or from torch.float64."),
+    ("_ProbeD", "the signature: (D, G, real_images, d_optimizer) and (D, G, batch_size, g_optimizer), in this order."),
+    ("_ProbeG", "the signature: (D, G, real_images, d_optimizer) and (D, G, batch_size, g_optimizer), in this order."),
     ("mat1 and mat2", "a linear layer's in_features: the values per image that reach it, channels * height * width."),
     ("invalid for input of size", "the view: keep the batch first and of any size, as in x.view(x.size(0), -1)."),
     ("to have", "a layer's in_channels must be the out_channels of the layer before it."),
@@ -157,6 +172,45 @@ _SIGNATURE_HINTS = (  # the same for a call that did not even start
 )
 
 
+def _empty(function):
+    """Has the function no body yet: nothing in it but pass, a docstring or a constant?"""
+    code = getattr(inspect.unwrap(getattr(function, "func", function)), "__code__", None)
+    idle = {"RESUME", "NOP", "POP_TOP", "RETURN_VALUE", "RETURN_CONST", "COPY_FREE_VARS", "NOT_TAKEN"}
+    return code is not None and all(step.opname in idle or step.opname.startswith(("LOAD_", "STORE_FAST"))
+                                    for step in dis.get_instructions(code))
+
+
+def _no_result(name, function, why):
+    """Fail for a function that gave None: not begun if it has no body yet, a forgotten return otherwise."""
+    if _empty(function):
+        raise _NotBegun(f"{name} returns None")
+    _fail(f"{name} to return its result.", "None, though the body does something.", why,
+          f"the last line of {name}: is the `return` forgotten?")
+
+
+def _judge_signature(name, function, *arguments):
+    """Do the arguments that the exercise gives come in its order? Tells exchanged names from other faults."""
+    try:
+        names = [key for key in inspect.signature(function).parameters if key in arguments]
+    except (TypeError, ValueError):
+        return
+    if len(names) == len(arguments) and names != list(arguments):
+        _fail(f"the signature {name}({', '.join(arguments)}).", f"the arguments in another order: {', '.join(names)}.",
+              "the notebook calls it by position: the values would change places without a word.",
+              "the first line of your answer: its arguments, in the order that the exercise gives.")
+
+
+def _takes(function, *args, **kwargs):
+    """Can the function be called like this, going by its signature?"""
+    try:
+        inspect.signature(function).bind(*args, **kwargs)
+    except TypeError:
+        return False
+    except ValueError:  # no signature to be had, of a built-in
+        pass
+    return True
+
+
 def _summary(value):
     """A value in a few words: tensors by shape, type and range."""
     if isinstance(value, (tuple, list)):
@@ -171,6 +225,26 @@ def _summary(value):
         numbers = value.detach().double()
         words += f", values from {numbers.min():.3g} to {numbers.max():.3g}"
     return words
+
+
+_ASKED = {  # what the rubric asks for where the checks give no more than advice, in the words of both
+    "strides": "strided convolutions, no pooling",
+    "slope": "LeakyReLU with a slope of 0.1 to 0.2",
+    "norm": "BatchNorm, but not on the first layer",
+    "kernel": "one kernel size throughout",
+    "dropout": "dropout at a low probability",
+    "value": "one value out, read as a probability through a sigmoid",
+    "depth": "deeper than the discriminator by two layers or more",
+    "transposed": "transposed convolutions, kernels divisible by strides, a last layer of stride 1",
+    "less dropout": "less dropout than the discriminator",
+    "parts": "BatchNorm, ReLU and tanh",
+    "smoothing": "a loss for real and one for fake, smoothing on the real side only",
+    "optimizers": "Adam, lr 0.0002 to 0.001, beta1 0.1 to 0.3, or 0.5 with a measured reason",
+}
+
+
+def _asked(line):
+    return f"The rubric asks for: {_ASKED[line]}."
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -191,6 +265,8 @@ def _no_trace(*things):
         torch.set_num_threads(1)  # the inputs are small: more threads would mostly wait for each other
         with contextlib.ExitStack() as kept, warnings.catch_warnings(), torch.enable_grad():
             warnings.simplefilter("ignore")
+            if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
+                kept.enter_context(torch.compiler.set_stance("force_eager"))  # what is compiled runs as it was written
             for thing in things:
                 if isinstance(thing, nn.Module):
                     kept.enter_context(_kept(thing))
@@ -259,16 +335,18 @@ _NORMS = {"batch_norm", "instance_norm", "layer_norm", "group_norm", "rms_norm"}
 
 
 class _Watch(TorchFunctionMode):
-    """Looks on while a network runs: `steps` lists its operations."""
+    """Looks on while a network runs on `source`: `steps` lists its operations."""
 
-    def __init__(self):
+    def __init__(self, source=None):
         super().__init__()
-        self.steps = []
+        self.source, self.steps = source, []
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)]
+        values = (*args, *kwargs.values())
+        values += tuple(itertools.chain(*(value for value in values if isinstance(value, (list, tuple)))))  # as in cat
+        tensors = [value for value in values if isinstance(value, torch.Tensor)]
         out = result[0] if isinstance(result, tuple) and result else result
         if tensors and isinstance(out, torch.Tensor):
             self.steps.append(_Step(func.__name__, tensors, args, kwargs, out))
@@ -301,8 +379,62 @@ class _Watch(TorchFunctionMode):
         return [p for step in self.steps if "dropout" in step.name and (p := step.setting("p", 1, 0.5))]
 
     def pools(self):
-        """The steps that give one value for several places of a picture, and have no weights."""
-        return [step for step in self.steps if len(step.tensors) == 1 and _pools(step.name, step.tensors[0], step.out)]
+        """The steps that lose places of a picture: one value for several of them, without weights, and no way around."""
+        if not self.steps:
+            return []
+        seen, live = self._of_source(), self._live()
+        return [step for step in self.steps
+                if len(step.tensors) == 1 and _memory(step.tensors[0]) in seen
+                and _pools(step.name, step.tensors[0], step.out)
+                and not self._kept_elsewhere(step, live) and not self._weighted(step, seen)]
+
+    def _of_source(self):
+        """The memory of all that was made of the source, and so is no weight."""
+        seen = {_memory(self.source)}
+        for step in self.steps:
+            if any(_memory(tensor) in seen for tensor in step.tensors):
+                seen.add(_memory(step.out))
+        return seen
+
+    def _live(self):
+        """The steps whose result has a part in the last one's."""
+        needed, live = {_memory(self.steps[-1].out)}, []
+        for step in reversed(self.steps):
+            if _memory(step.out) in needed:
+                live.append(step)
+                needed.update(map(_memory, step.tensors))
+        return live
+
+    def _kept_elsewhere(self, pool, live):
+        """Does what was pooled go on in full as well, as beside a gate, or in a normalisation written by hand?"""
+        x = pool.tensors[0]
+        return any(_memory(tensor) == _memory(x) != _memory(step.out) and tensor.numel() == x.numel()
+                   and (step.out.numel() >= x.numel() or step.name in _LAYERS)
+                   for step in live if step is not pool for tensor in step.tensors)
+
+    def _weighted(self, pool, seen):
+        """Is it the sum of a product with weights for every place? Then it is a layer, written by hand."""
+        x = pool.tensors[0]
+        made = [step for step in self.steps if _memory(step.out) == _memory(x) and len(step.tensors) == 2]
+        return bool(made) and made[-1].name.strip("_") in {"mul", "multiply"} and any(
+            _memory(tensor) not in seen and tensor.numel() * len(x) >= x.numel() for tensor in made[-1].tensors)
+
+    def last(self, n):
+        """What comes after the last layer with weights, on one value for each of n inputs."""
+        layers = [number for number, step in enumerate(self.steps) if step.name in _LAYERS]
+        return [step for step in self.steps[max(layers, default=-1) + 1:]
+                if step.tensors[0].numel() == step.out.numel() == n and step.tensors[0].shape[:1] == (n,)]
+
+    def normalises(self):
+        """Is there a normalisation, a layer of PyTorch's, one of the weights, or one written by hand?"""
+        by_hand = {"rsqrt", "sqrt", "std", "var", "var_mean", "std_mean", "normalize", "norm", "linalg_vector_norm"}
+        weights = any(not step.tensors[1].is_leaf for step in self.layers())  # spectral or weight norm
+        return weights or bool(self.names() & (_NORMS | by_hand))
+
+    def idle_norms(self):
+        """Are there BatchNorm layers, and do all of them go by running statistics while they train?"""
+        norms = [step for step in self.steps if step.name == "batch_norm"]
+        return bool(norms) and not any(step.setting("training", 5, False) for step in norms)
 
     def strangers(self, known):
         """Weights at work that neither are, nor are made of, the known tensors."""
@@ -314,15 +446,46 @@ class _Watch(TorchFunctionMode):
         return [t for t in used if id(t) not in made and t.untyped_storage().data_ptr() not in storages]
 
 
+def _memory(tensor):
+    """Where a tensor's numbers are: views of one another share it."""
+    return tensor.untyped_storage().data_ptr()
+
+
 def _pools(name, x, out):
+    """Does out have one value for several places of x, or for everything in it?"""
     if "pool" in name:
         return True
     if name == "__getitem__" and out.stride()[-2:] == x.stride()[-2:]:
         return False  # cut out, but no place skipped
+    if x.ndim >= 4 and out.ndim >= 2 and out.shape[-2:] == x.shape[-2:]:
+        return False  # over channels, or groups of them: every place is still there
     fewer = out.numel() < x.numel()
     over_places = x.ndim >= 3 and out.shape[:2] == x.shape[:2]
-    over_everything = x.ndim == 2 and out.shape[:1] == x.shape[:1] and out.numel() == len(x)
+    over_everything = x.ndim >= 2 and out.shape[:1] == x.shape[:1] and out.numel() == len(x)
     return fewer and (over_places or over_everything)
+
+
+def _uncompiled(net):
+    """A network that a check has built, with what torch.compile wrapped in it taken out again."""
+    for part in list(net.modules()):
+        if part._compiled_call_impl is not None:
+            part._compiled_call_impl = None
+        for name, child in list(part.named_children()):
+            if hasattr(child, "_orig_mod"):
+                setattr(part, name, child._orig_mod)
+    return net._orig_mod if hasattr(net, "_orig_mod") else net
+
+
+def _size_of(D):
+    """The height and width of the pictures that D takes: the first usual one for which it gives one value each."""
+    with _kept(D), torch.no_grad():
+        for size in (32, 64, 128, 256, 16, 48, 96):
+            try:
+                if D.eval()(torch.zeros(2, 3, size, size, device=_device_of(D))).numel() == 2:
+                    return size
+            except Exception:
+                continue
+    return 32
 
 
 def _device_of(*modules):
@@ -341,13 +504,26 @@ _COLOURS = list(itertools.product((0.0, 0.2, 0.4, 0.6, 0.8, 1.0), (0.0, 0.35, 0.
 
 
 def _draw_pictures(folder, size, blue):
-    """24 JPEG pictures in ImageFolder's layout: a white frame, inside it a colour that tells which picture it is."""
+    """24 JPEG pictures in ImageFolder's layout: a frame, inside it a colour that tells which picture it is.
+
+    The frame is white above, black below and purple at both sides: what mirrors a picture leaves it alone, what turns it
+    or exchanges its axes or its colours does not.
+    """
     (folder / "faces").mkdir(parents=True)
     for number, (red, green) in enumerate(_COLOURS):
-        picture = np.full((size[1], size[0], 3), 255, np.uint8)
+        picture = np.empty((size[1], size[0], 3), np.uint8)
+        picture[:], picture[:12], picture[-12:] = (255, 102, 179), 255, 0
         picture[12:-12, 12:-12] = np.round(255 * np.array([red, green, blue]))
         Image.fromarray(picture).save(folder / "faces" / f"{number:03}.jpg", quality=95, subsampling=0)
     return f"{folder}/"
+
+
+def _edges(images):
+    """The mean colour of a stretch in the middle of each picture's four edges: above, below, left, right, (batch, 3)."""
+    images, size = images.float(), images.shape[-1]
+    wide, thick = slice(size * 3 // 8, size * 5 // 8), max(size // 12, 1)
+    return [part.mean((2, 3)) for part in (images[:, :, :thick, wide], images[:, :, -thick:, wide],
+                                           images[:, :, wide, :thick], images[:, :, wide, -thick:])]
 
 
 def _middle(images):
@@ -362,19 +538,37 @@ def _order(batches):
     return torch.cdist(seen, torch.tensor(_COLOURS, dtype=seen.dtype, device=seen.device)).argmin(1).tolist()
 
 
-def _read(what, loader, most):
-    """The first `most` batches of images of one pass over the loader, on the CPU."""
-    batches = _call(f"{what} to give batches", lambda: list(itertools.islice(iter(loader), most)))
+def _read(what, loader, most=None):
+    """The images of one pass over the loader, on the CPU, in batches: all of them, or the first `most`."""
+    limit = most or _length(what, loader) + 1
+    batches = _call(f"{what} to give batches", lambda: list(itertools.islice(iter(loader), limit)))
     for batch in batches:
-        pair = isinstance(batch, (list, tuple)) and len(batch) >= 2
-        images = batch[0] if pair else batch
+        pair = isinstance(batch, (list, tuple)) and len(batch) == 2
+        images = batch[0] if isinstance(batch, (list, tuple)) and len(batch) else batch
         if not pair or not isinstance(images, torch.Tensor) or images.ndim != 4:
             single = isinstance(images, Image.Image) or isinstance(images, torch.Tensor) and images.ndim == 3
             _fail(f"{what} to give batches (images, labels), images of shape (batch, 3, height, width).",
                   "single pictures: this is a dataset, not a DataLoader." if single else f"a batch: {_summary(batch)}.",
-                  "D is trained on many pictures at a time; BatchNorm needs a batch to normalise over.",
+                  "training takes each batch apart into two; BatchNorm needs many pictures to normalise over.",
                   "the return: DataLoader(dataset, batch_size=batch_size, shuffle=True).")
+    if most is None and len(batches) == limit:
+        _fail(f"{what} to end after its {limit - 1} batches.", "a pass over it that goes on.",
+              "an epoch would never end, and the faces that are kept at its end never come.",
+              "the loader's __iter__: one pass over the dataset.")
     return [batch[0].detach().cpu() for batch in batches]
+
+
+def _length(what, loader):
+    """len(loader), which training needs."""
+    if hasattr(loader, "__next__"):
+        _fail("a loader that can be gone through once per epoch.", "an iterator, which is used up after one pass.",
+              "training passes over the faces many times.", "the return: the DataLoader itself, not iter(loader).")
+    try:
+        return len(loader)
+    except TypeError:
+        _fail(f"{what} to have a length, the number of its batches.", "a loader for which len(loader) is an error.",
+              "training counts its batches, to say how far it is and when an epoch ends.",
+              "the return: a DataLoader over a dataset that has __len__.")
 
 
 @_check("get_dataloader", "a DataLoader that gives shuffled batches of the pictures in data_dir",
@@ -385,29 +579,64 @@ def test_get_dataloader(get_dataloader):
     Sound: (images, labels) in batches of batch_size, images (batch, 3, image_size, image_size) in [0, 1], in colour,
     from data_dir, whole and not only a part of each, in a new order at every pass.
     """
+    _judge_signature("get_dataloader", get_dataloader, "batch_size", "image_size", "data_dir")
+    advice = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         first = _draw_pictures(Path(folder, "first"), (64, 64), blue=0.1)
         second = _draw_pictures(Path(folder, "second"), (64, 64), blue=0.9)
         wide = _draw_pictures(Path(folder, "wide"), (96, 64), blue=0.1)
+        if _only_relative(get_dataloader, first):
+            first, second, wide = (f"{os.path.relpath(path)}/" for path in (first, second, wide))
+            advice.append("a data_dir that begins at the root of the disk, like /home/me/faces/, is not found: something "
+                          "is put before it. Take data_dir as it comes.")
 
         what = "get_dataloader(4, 32, data_dir)"
         loader = _call(f"{what} to run", get_dataloader, 4, 32, first)
         if loader is None:
-            raise _NotBegun("get_dataloader returns None")
-        batches = _read(what, loader, 8)
+            _no_result("get_dataloader", get_dataloader, "without the loader D never sees a face.")
+        batches = _read(what, loader)
+        if not hasattr(loader, "dataset") and not isinstance(loader, (list, tuple)):
+            _fail(f"{what} to have its pictures as loader.dataset.", "a loader without a dataset.",
+                  "the notebook reads from it how many faces there are.", "the return: a DataLoader over the dataset.")
         _judge_batches(what, batches, 4, 32, blue=0.1)
-        _judge_order(batches, _read(what, loader, 8))
+        again = _read(what, loader)
+        _judge_frame(what, torch.cat([*batches, *again]))
+        _judge_order(batches, again)
+        if {frozenset(_order([batch])) for batch in batches} == {frozenset(_order([batch])) for batch in again}:
+            advice.append("the same faces always share a batch; only the order of the batches changes. Shuffle the "
+                          "pictures, not the batches: shuffle=True does.")
 
         what = "get_dataloader(batch_size=7, image_size=24, data_dir=another_dir)"
-        loader = _call(f"{what} to run", get_dataloader, batch_size=7, image_size=24, data_dir=second)
+        if _takes(get_dataloader, batch_size=7, image_size=24, data_dir=second):
+            loader = _call(f"{what} to run", get_dataloader, batch_size=7, image_size=24, data_dir=second)
+        else:
+            advice.append("the arguments have other names than batch_size, image_size and data_dir. The notebook calls "
+                          "by position, but who calls by name gets an error.")
+            loader = _call(f"{what} to run", get_dataloader, 7, 24, second)
         _judge_batches(what, _read(what, loader, 1), 7, 24, blue=0.9)
         try:
             square = next(iter(get_dataloader(3, 32, wide)))[0].shape[-2:] == (32, 32)
         except Exception:
             square = False
         del loader
-    return [] if square else ["pictures that are not square come out with unequal sides, as Resize(s) alone leaves "
-                              "them. Resize((s, s)), or Resize(s) and CenterCrop(s), suits every folder."]
+    if not square:
+        advice.append("pictures that are not square come out with unequal sides, as Resize(s) alone leaves them. "
+                      "Resize((s, s)), or Resize(s) and CenterCrop(s), suits every folder.")
+    return advice
+
+
+def _only_relative(get_dataloader, folder):
+    """Does it find the folder by a path from here, but not by one from the root of the disk?"""
+    try:
+        get_dataloader(4, 32, folder)
+    except FileNotFoundError:
+        try:
+            return get_dataloader(4, 32, f"{os.path.relpath(folder)}/") is not None
+        except Exception:
+            pass
+    except Exception:
+        pass  # the check runs into it again, and says so
+    return False
 
 
 def _judge_batches(what, batches, batch_size, image_size, blue):
@@ -416,7 +645,8 @@ def _judge_batches(what, batches, batch_size, image_size, blue):
         _fail(f"{what} to give 24 pictures in batches of {batch_size}.", "no batch at all.",
               "without batches D never sees a face.", "the dataset: ImageFolder(data_dir, transform).")
     images, shape = batches[0], f"shape ({batch_size}, 3, {image_size}, {image_size})"
-    if images.shape[1] == 1 or images.shape[1] == 3 and images.float().std(1).max() < 0.02:
+    spread = images.float().std(1).max() if images.shape[1] == 3 else 1
+    if images.shape[1] == 1 or spread < 0.02 * images.float().abs().max():
         _fail(f"{what} to give colour pictures, {shape}.", f"grey ones: {_summary(images)}.",
               "G makes three channels; if real faces are grey, D tells the fakes by their colour alone.",
               "the transforms: leave Grayscale out; the folder's pictures are read as RGB.")
@@ -432,19 +662,49 @@ def _judge_batches(what, batches, batch_size, image_size, blue):
     pixels = torch.cat(batches)
     low, high = pixels.min(), pixels.max()
     if not pixels.is_floating_point() or not -0.01 < low < 0.5 < high < 1.01:
-        scaled = pixels.is_floating_point() and low < -0.01
+        hint = ""
+        if pixels.is_floating_point() and low < -0.01:
+            hint = "; leave Normalize out"
+        elif pixels.is_floating_point() and high < 0.01:
+            hint = "; a further division by 255 is one too many"
         _fail(f"{what} to give floating-point pixels in [0, 1].", f"{_summary(pixels)}.",
               "scale() takes [0, 1] to the [-1, 1] of G's tanh, in the training step: from any other range it misses.",
-              f"the transforms: ToTensor() gives [0, 1]{'; leave Normalize out' if scaled else ''}.")
+              f"the transforms: ToTensor() gives [0, 1]{hint}.")
+    if pixels.dtype != torch.float32:
+        _fail(f"{what} to give pixels in single precision, float32.", f"{_summary(pixels)}.",
+              "D's weights are float32: its first layer refuses any other type.",
+              "the transforms: ToTensor() gives float32; leave .double(), .half() and float64 arrays out.")
     if abs(_middle(pixels)[:, 2].mean() - blue) > 0.3:
-        _fail(f"{what} to show the pictures in the folder data_dir.",
-              "other pictures than those in that folder, or other colours.",
-              "with another folder, such as your own photographs, the GAN would go on learning the old faces.",
-              "the dataset: ImageFolder(data_dir, ...), with the argument and not a fixed path.")
-    if (pixels.amin(1).amax((1, 2)) < 0.8).all():
-        _fail(f"{what} to show whole pictures, made smaller.", "a part of each: the outer frame is never in sight.",
-              "cut without a resize, a 64 x 64 face loses hair, chin and ears, and G never learns them.",
-              "the transforms: Resize before any crop.")
+        _fail_pictures(what)
+
+
+def _fail_pictures(what):
+    _fail(f"{what} to show the pictures in the folder data_dir.",
+          "other pictures than those in that folder, or other colours.",
+          "with another folder, such as your own photographs, the GAN would go on learning the old faces.",
+          "the dataset: ImageFolder(data_dir, ...), with the argument and not a fixed path. If the path is right: the "
+          "order of the channels, red, green, blue.")
+
+
+def _judge_frame(what, pixels):
+    """The first folder's pictures: is each the right way up, and seen as far as its frame?"""
+    above, below, left, right = (edge.mean(1) for edge in _edges(pixels))
+    exchanged = (above > 0.5) & (below > 0.5) & ((left - right).abs() > 0.6) & (torch.minimum(left, right) < 0.25)
+    turned = (above - below < -0.25) | exchanged
+    if turned.any():
+        slip = "height and width exchanged" if exchanged.any() else "upside down"
+        _fail(f"{what} to show every picture the right way up.", f"{int(turned.sum())} of {len(pixels)} {slip}.",
+              "G would learn to make faces that lie on their side or stand on their head.",
+              "the transforms: mirror left and right only, and keep the order (channels, height, width).")
+    frame = (pixels[:, 2] > 0.5).float().mean((1, 2))  # above and at the sides; what is inside has little blue
+    if frame.min() < 0.1:
+        _fail(f"{what} to show whole pictures, made smaller.",
+              f"a part of each: in {int((frame < 0.1).sum())} of {len(pixels)} the outer frame is hardly in sight.",
+              "cut without a resize, or cut to a small part, a face loses hair, chin and ears: G never learns them.",
+              "the transforms: Resize before any crop, and a crop that keeps nearly all.")
+    sides = torch.cat(_edges(pixels)[2:]).mean(0)  # purple: more red than blue, more blue than green
+    if sides[0] < sides[2] - 0.1 or sides[2] < sides[1] - 0.1:
+        _fail_pictures(what)
 
 
 def _judge_order(batches, batches_again):
@@ -467,22 +727,29 @@ def _judge_order(batches, batches_again):
         "G's tanh makes images in [-1, 1]; real ones must come in the same range or D tells them apart by it")
 def test_scale(scale):
     """Check scale(x, feature_range=(-1, 1)): linear from [0, 1] to the range, on a copy, for any shape."""
+    _judge_signature("scale", scale, "x", "feature_range")
     device = torch.empty(0).device
     x = torch.rand(5, 3, 8, 8, device=device) * 0.5 + 0.2  # neither 0 nor 1 occurs: the batch's own limits are no guide
     before = x.clone()
     result = _call("scale(x) to run on x of shape (5, 3, 8, 8)", scale, x)
+    by_name = not _takes(scale, x, (0, 1)) and _takes(scale, x, feature_range=(0, 1))
     if result is None:
-        raise _NotBegun("scale returns None")
+        _no_result("scale", scale, "D takes what scale returns.")
     if not isinstance(result, torch.Tensor):
         _fail("scale(x) to return a tensor.", f"{_summary(result)}.", "D takes tensors.", "the return.")
     if not torch.equal(x, before):
         _fail("x itself left alone, and a new tensor returned.", f"x changed in place: now {_summary(x)}.",
               "a batch that is used twice would be scaled twice, and no error would say so.",
               "write x * ... and not x *= ..., x.mul_() or x.sub_().")
+    if result.is_floating_point() and result.dtype != x.dtype:
+        _fail(f"scale(x) to keep the type of x, {str(x.dtype).removeprefix('torch.')}.", f"{_summary(result)}.",
+              "D's weights are float32: its first layer refuses any other type.",
+              "scale: numpy and .double() give float64; a result of x * ... keeps the type.")
     zeros, one = torch.zeros(2, 3, device=device), torch.ones(1, device=device)
     for values, *limits in ((x,), (x, (0, 1)), (x, (-2, 3)), (x[0], (5, 7)), (zeros,), (one,)):
         call = f"scale(x, {limits[0]})" if limits else "scale(x)"
-        result = _call(f"{call} to run on x of shape {tuple(values.shape)}", scale, values.clone(), *limits)
+        how = ((), {"feature_range": limits[0]}) if by_name and limits else (limits, {})
+        result = _call(f"{call} to run on x of shape {tuple(values.shape)}", scale, values.clone(), *how[0], **how[1])
         _judge_scaled(call, values, result, *(limits[0] if limits else (-1, 1)))
     call = "scale(x, feature_range=(-3, 0))"
     _judge_scaled(call, x, _call(f"{call} to run", scale, x.clone(), feature_range=(-3, 0)), -3, 0)
@@ -533,7 +800,7 @@ def _build(what, network, *args, **kwargs):
     if "_modules" not in vars(net):
         _fail(f"{what} to build a network.", "a module whose own set-up was never run.",
               "without it PyTorch cannot keep the layers.", "call super().__init__() as the first line of __init__.")
-    return net
+    return _uncompiled(net)
 
 
 def _judge_shapes(name, net, x, shape, why):
@@ -542,7 +809,9 @@ def _judge_shapes(name, net, x, shape, why):
         call = f"{name} to run in {'training' if training else 'eval'} mode on a batch of shape {tuple(x[:n].shape)}"
         out = _call(call, net.train(training), x[:n])
         if out is None or isinstance(out, torch.Tensor) and torch.equal(out, x[:n]):
-            raise _NotBegun(f"forward returns {'None' if out is None else 'its input'}")
+            if out is None:
+                _no_result("forward", type(net).forward, "all of training works with what D and G return.")
+            raise _NotBegun("forward returns its input")
         if not isinstance(out, torch.Tensor) or tuple(out.shape) != (n, *shape):
             _fail(f"{name} to turn shape {tuple(x[:n].shape)} into {(n, *shape)}.", f"{_summary(out)}.", why,
                   "the last lines of forward, and the size of the picture after each layer.")
@@ -557,7 +826,7 @@ def _judge_layers(name, net, x):
 
     Returns the _Watch that looked on.
     """
-    with _Watch() as watch:
+    with _Watch(x) as watch:
         out = _call(f"{name} to run in training mode", net.train(), x)
     strangers = watch.strangers([x, *net.parameters(), *net.buffers()])
     if strangers:
@@ -622,10 +891,10 @@ def _judge_width(name, narrow, wide):
               "__init__: channels that are written as numbers instead of multiples of conv_dim.")
 
 
-def _driven(net, x):
-    """net(x) in eval mode with its weights five times too large: what its end function does shows clearly."""
+def _driven(net, x, training=False):
+    """net(x), in eval mode unless told otherwise, with weights five times too large: what its end function does shows."""
     with _kept(net), torch.no_grad():
-        net.eval()
+        net.train(training)
         for parameter in net.parameters():
             parameter.mul_(5)
         return net(x).nan_to_num(0)
@@ -633,16 +902,20 @@ def _driven(net, x):
 
 @_check("Discriminator", "a network that turns images (batch, 3, 32, 32) into one value each, (batch, 1)",
         "D is the only teacher that G has: G learns from D's judgement and from nothing else")
-def test_discriminator(Discriminator):
+def test_discriminator(Discriminator, image_size=32, real_loss=None):
     """Check the class Discriminator(conv_dim): forward (B, 3, 32, 32) -> (B, 1), logits or probabilities.
+
+    image_size: another size of the pictures, which the class may take as an argument of this name. real_loss: if it is
+    Wasserstein's, D need have no normalisation, and no advice asks for it.
 
     Sound: any batch size, one in eval mode too; each image judged by itself in eval mode; every weight learning;
     sizes reduced by strides, not by pooling; a size that follows conv_dim.
     """
-    narrow, wide = _build("Discriminator(16)", Discriminator, 16), _build("Discriminator(32)", Discriminator, 32)
+    sized = _sized(Discriminator, image_size)
+    narrow, wide = (_build(f"Discriminator({width})", Discriminator, width, **sized) for width in (16, 32))
     device = _device_of(narrow)
     contrast = torch.linspace(0.2, 1, 13, device=device)[:, None, None, None]
-    images = contrast * (torch.rand(13, 3, 32, 32, device=device) * 2 - 1)
+    images = contrast * (torch.rand(13, 3, image_size, image_size, device=device) * 2 - 1)
     for net, name in ((narrow, "Discriminator(16)"), (wide, "Discriminator(32)")):
         _judge_shapes(name, net, images, (1,), "the losses compare one value for each image with one label for each.")
     watch = _judge_layers("D", narrow, images)
@@ -654,6 +927,7 @@ def test_discriminator(Discriminator):
               "the end of forward: a softmax over one value is always 1; detach() and .data cut the image off.")
     _judge_gradients("D", narrow)
     _judge_width("D", narrow, wide)
+    _judge_end(watch, narrow, images)
     for step in watch.pools():
         _fail("sizes reduced by convolutions with a stride, and one value from a layer with weights.",
               f"pooling: {step.name} takes {tuple(step.tensors[0].shape)} to {tuple(step.out.shape)}.",
@@ -663,25 +937,102 @@ def test_discriminator(Discriminator):
     if unseen > 0.3:
         _fail("a value that depends on the whole image.", f"{unseen:.0%} of the pixels have no part in it.",
               "where D does not look, G has no reason to paint anything.", "forward: slices or crops of the image.")
-    return _discriminator_advice(watch, narrow, images)
+    per_channel = torch.linalg.svdvals(gradient.transpose(0, 1).flatten(1).double())
+    if per_channel[1] < 1e-4 * per_channel[0]:
+        _fail("a value that depends on colour.", "one that sees grey: red, green and blue always count alike.",
+              "G could paint faces in any colour, and D would not mind.",
+              "forward: a mean over the channels, or a conversion to grey.")
+    return (_discriminator_advice(watch, narrow, images, real_loss)
+            + _size_advice("Discriminator", Discriminator, image_size))
 
 
-def _discriminator_advice(watch, D, images):
+def _sized(network, image_size):
+    """The argument image_size, where the class takes one and the size is not the usual."""
+    return {"image_size": image_size} if image_size != 32 and _names(network, "image_size") else {}
+
+
+def _names(function, name):
+    try:
+        return name in inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+def _size_advice(name, network, image_size):
+    """Advice for a class that takes image_size and makes nothing of it."""
+    if image_size != 32 or not _names(network, "image_size"):
+        return []
+    try:
+        net = network(20, 8, image_size=64) if name == "Generator" else network(8, image_size=64)
+        with torch.no_grad():
+            if name == "Generator":
+                fits = net.eval()(torch.randn(2, 20, device=_device_of(net))).shape == (2, 3, 64, 64)
+            else:
+                fits = net.eval()(torch.zeros(2, 3, 64, 64, device=_device_of(net))).shape == (2, 1)
+    except Exception:
+        fits = False
+    return [] if fits else [f"{name} takes image_size, but does not fit pictures of 64 x 64 with image_size=64. Let the "
+                            "number of its layers follow it, or leave the argument out."]
+
+
+def _judge_end(watch, D, images):
+    """What comes after D's last layer must not spoil its one value for each image."""
+    for step in watch.last(len(images)):
+        kind = next((words for part, words in (("dropout", "dropout"), ("batch_norm", "BatchNorm")) if part in step.name),
+                    "ReLU" if step.name.rstrip("_") == "relu" else "")
+        if kind:
+            why = {"dropout": "it sets scores of whole images to 0, whatever D has seen, and stretches the rest.",
+                   "BatchNorm": "it makes half of every batch look real, and an image's score depend on its neighbours.",
+                   "ReLU": "all images that D takes for fake would get the same 0, and G no gradient from them."}[kind]
+            _fail("D's value as its last layer gives it, or through a sigmoid.", f"{kind} on the value itself.", why,
+                  f"the end of forward: {kind} belongs before the last layer, not after it.")
+
+
+def _is_linear(loss, device):
+    """Is it Wasserstein's loss, which grows evenly and without end?"""
+    curve = _curve(loss, [-20, -10, 0, 10, 20], device)
+    steps = [b - a for a, b in itertools.pairwise(curve)]
+    return all(math.isfinite(step) and step and abs(step / steps[0] - 1) < 1e-3 for step in steps)
+
+
+def _discriminator_advice(watch, D, images, real_loss=None):
     """Lines on what is sound in a discriminator but known to be weaker; a _Watch of it in training mode."""
     advice = []
-    if "batch_norm" in watch.by_layer()[0]:
-        advice.append("BatchNorm on D's first layer hides the images' own brightness and contrast from D. "
-                      "The DCGAN paper leaves it out there.")
+    for norm, words in (("batch_norm", "BatchNorm"), ("instance_norm", "InstanceNorm")):
+        if norm in watch.by_layer()[0]:
+            advice.append(f"{words} on D's first layer hides the images' own brightness and contrast from D; the DCGAN "
+                          f"paper has none there. {_asked('norm')}")
+    slopes = {step.setting("negative_slope", 1, 0.01) for step in watch.steps if "leaky_relu" in step.name}
     if "relu" in watch.names():
-        advice.append("ReLU in D passes no gradient where it is zero, and G learns through D. LeakyReLU(0.2) does.")
-    computed = any(not step.tensors[1].is_leaf for step in watch.layers())  # spectral or weight norm
-    if not watch.names() & _NORMS and not computed:
-        advice.append("D has no normalisation. BatchNorm after the middle layers, or spectral norm, steadies training.")
-    if max(watch.dropouts(), default=0) >= 0.5:
-        advice.append(f"a dropout of {max(watch.dropouts()):g} hides half of what D sees from it, and makes G's "
-                      "gradient noisy. 0.1 to 0.3 is usual, and none is fine.")
+        advice.append("ReLU in D passes no gradient where it is zero, and G learns through D. LeakyReLU(0.2) does. "
+                      f"{_asked('slope')}")
+    elif not slopes:
+        advice.append(f"D has no LeakyReLU. {_asked('slope')}")
+    if any(not 0.1 <= slope <= 0.2 for slope in slopes):
+        advice.append(f"LeakyReLU with slopes of {_listed(sorted(slopes))}. {_asked('slope')} PyTorch's default of 0.01 is "
+                      "close to ReLU.")
+    if not watch.normalises() and not (real_loss and _is_linear(real_loss, _device_of(D))):
+        advice.append("D has no normalisation. BatchNorm after the middle layers, or spectral norm, steadies training. "
+                      f"(A critic with a gradient penalty does without.) {_asked('norm')}")
+    elif watch.normalises() and "batch_norm" not in watch.names():
+        advice.append(f"D has a normalisation other than BatchNorm, which is sound. {_asked('norm')}")
+    if watch.idle_norms():
+        advice.append(_IDLE_NORMS.format("D"))
+    rates = watch.dropouts()
+    if max(rates, default=0) > 0.4:
+        advice.append(f"a dropout of {max(rates):g} hides much of what D sees from it, and makes G's gradient noisy. "
+                      f"{_asked('dropout')} 0.1 to 0.3 is usual.")
+    if not rates:
+        advice.append(f"D has no dropout. {_asked('dropout')} 0.1 to 0.3 is usual: D learns the faces by heart more slowly.")
+    kernels = [kernel for kernel, _ in watch.kernels("conv2d")]
+    if len(set(kernels)) != 1:
+        advice.append(f"D's convolutions have kernels of {_listed(kernels)}. {_asked('kernel')}")
     if max((stride for _, stride in watch.kernels("conv2d")), default=1) < 2:
-        advice.append("no convolution in D has a stride of 2 or more. Strides see larger and larger parts of the face.")
+        advice.append("no convolution in D has a stride of 2 or more. Strides see larger and larger parts of the face. "
+                      f"{_asked('strides')}")
+    if any(step.name.rstrip("_") == "tanh" for step in watch.last(len(images))):
+        advice.append("D ends in tanh. Its values stop at -1 and 1, and so does what it can tell G: leave it out, the loss "
+                      "for raw scores has its sigmoid inside.")
     D.eval()
     with torch.no_grad():
         if not torch.equal(D(images), D(images)):
@@ -692,19 +1043,23 @@ def _discriminator_advice(watch, D, images):
 
 @_check("Generator", "a network that turns z (batch, z_size) into images (batch, 3, 32, 32) in [-1, 1]",
         "these images are what the whole GAN is for")
-def test_generator(Generator, Discriminator=None):
+def test_generator(Generator, Discriminator=None, image_size=32):
     """Check the class Generator(z_size, conv_dim): forward (B, z_size) -> (B, 3, 32, 32) in [-1, 1].
 
     Sound: any batch size, one in eval mode too; every image made from its own z and from nothing else; every weight
-    learning; a size that follows conv_dim. With Discriminator, its depth is compared as well.
+    learning; a size that follows conv_dim. With Discriminator, its depth is compared as well. image_size: another size
+    of the images, which the classes may take as an argument of this name.
     """
-    narrow = _build("Generator(100, 16)", Generator, 100, 16)
-    wide = _build("Generator(z_size=100, conv_dim=32)", Generator, z_size=100, conv_dim=32)
-    short = _build("Generator(20, 16)", Generator, 20, 16)
+    _judge_signature("Generator", Generator, "z_size", "conv_dim")
+    sized = _sized(Generator, image_size)
+    narrow = _build("Generator(100, 16)", Generator, 100, 16, **sized)
+    wide = _build("Generator(z_size=100, conv_dim=32)", Generator, z_size=100, conv_dim=32, **sized)
+    short = _build("Generator(20, 16)", Generator, 20, 16, **sized)
     z = torch.randn(13, 100, device=_device_of(narrow))
     for net, name, numbers in ((narrow, "Generator(100, 16)", z), (wide, "Generator(100, 32)", z),
                                (short, "Generator(20, 16)", z[:, :20])):
-        _judge_shapes(name, net, numbers, (3, 32, 32), "D takes pictures of this one shape, the real faces' own.")
+        _judge_shapes(name, net, numbers, (3, image_size, image_size),
+                      "D takes pictures of this one shape, the real faces' own.")
     watch = _judge_layers("G", narrow, z)
     noise = _judge_source(narrow, z)
     _judge_range(narrow, z)
@@ -715,7 +1070,25 @@ def test_generator(Generator, Discriminator=None):
               "z is all the variety that the faces can have.", "forward: slices of z, detach() or .data on the way.")
     _judge_gradients("G", narrow)
     _judge_width("G", narrow, wide)
-    return _generator_advice(watch, narrow, noise, Discriminator)
+    _judge_canvas(narrow, z)
+    return (_generator_advice(watch, narrow, noise, Discriminator, image_size)
+            + _size_advice("Generator", Generator, image_size))
+
+
+def _judge_canvas(G, z):
+    """Does G paint in three colours, and on all of the picture?"""
+    with torch.no_grad():
+        images = G.eval()(z).double()
+    spread = images.std(0)
+    if images.std(1).max() < 1e-4 * images.std():
+        _fail("pictures in colour: three channels that differ.", "the same in all three channels: grey.",
+              "real faces have colour: D tells grey ones at a glance.",
+              "the last layer: three channels of its own, and no expand() or repeat() after it.")
+    still = (spread < 1e-3 * spread.mean()).float().mean()
+    if still > 0.02:
+        _fail("a picture in which every pixel follows z.", f"{still:.0%} of the pixels are the same for every z.",
+              "a frame or a patch that never changes gives the fakes away.",
+              "forward: padding around a smaller picture; the sizes after each layer.")
 
 
 def _judge_source(G, z):
@@ -746,6 +1119,11 @@ def _judge_range(G, z):
               f"values from {low:.3g} to {high:.3g} when G is driven hard.",
               "real images come scaled to [-1, 1]: any other range gives the fakes away before D looks at a face.",
               "the end of forward: torch.tanh, nothing after it. (A sigmoid gives 0 to 1; without either, no limits.)")
+    training = _driven(G, 1000 * z, training=True).abs().max().item()
+    if training > 1.001:
+        _fail("pixels that never leave [-1, 1], in training mode too.", f"values up to {training:.3g}.",
+              "fakes that leave the range of real pictures are told by it alone.",
+              "the end of forward: nothing after torch.tanh. Dropout there blanks pixels and stretches the rest.")
     with torch.no_grad():
         stuck = (G.train()(z).abs() > 0.99).float().mean()
     if stuck > 0.5:
@@ -754,32 +1132,51 @@ def _judge_range(G, z):
               "the end of forward: one tanh only, and nothing multiplied in before it.")
 
 
-def _generator_advice(watch, G, noise, Discriminator):
+_IDLE_NORMS = ("the BatchNorm layers of {} never normalise: in training, too, they go by their running statistics. Leave "
+               "their mode to train() and eval().")
+
+
+def _generator_advice(watch, G, noise, Discriminator, image_size):
     """Lines on what is sound in a generator but known to be weaker; a _Watch of it in training mode."""
     advice = []
-    if "batch_norm" in watch.by_layer()[-1]:
-        advice.append("BatchNorm on G's last layer forces every batch to the same mean colour and contrast. "
-                      "The DCGAN paper leaves it out there.")
-    if not watch.names() & _NORMS:
+    for norm, words in (("batch_norm", "BatchNorm"), ("instance_norm", "InstanceNorm")):
+        if norm in watch.by_layer()[-1]:
+            whole = "batch" if norm == "batch_norm" else "picture"
+            advice.append(f"{words} on G's last layer forces every {whole} to the same mean colour and contrast. "
+                          "The DCGAN paper leaves normalisation out there.")
+    if not watch.normalises():
         advice.append("G has no normalisation. BatchNorm after every layer but the last steadies training.")
+    if watch.idle_norms():
+        advice.append(_IDLE_NORMS.format("G"))
+    if watch.dropouts():
+        advice.append(f"a dropout of {max(watch.dropouts()):g} in G. G is to make one face of one z. "
+                      f"{_asked('less dropout')}")
+    sizes = watch.kernels("conv")
     uneven = [(kernel, stride) for kernel, stride in watch.kernels("conv_transpose2d") if kernel % stride]
     if uneven:
         kernel, stride = uneven[-1]
-        where = "G's last layer" if watch.kernels("conv")[-1] == uneven[-1] else "a transposed layer of G"
+        where = "G's last layer" if sizes[-1] == uneven[-1] else "a transposed layer of G"
         advice.append(f"{where} has kernel {kernel} and stride {stride}: where the kernel is not divisible by the "
-                      "stride its strokes overlap unevenly, and the faces show checkerboards. 4 and 2 is usual.")
+                      "stride its strokes overlap unevenly, and the faces show checkerboards. 4 and 2 is usual. "
+                      f"{_asked('transposed')}")
+    elif not _well_transposed(watch):
+        stride = f"G's last convolution has a stride of {sizes[-1][1]}" if sizes else "G has no convolution"
+        what = stride if watch.kernels("conv_transpose2d") or not sizes else "G has no transposed convolution: sound"
+        advice.append(f"{what}. {_asked('transposed')}")
+    if absent := _absent_parts(watch):
+        advice.append(f"G has no {' and no '.join(absent)}, but other layers in their place. {_asked('parts')}")
     if not hasattr(G, "z_size"):
         advice.append("G has no attribute z_size. The training steps read it to draw z of the right length.")
     if noise:
         advice.append("the same z gives slightly different images in eval mode. F.dropout needs training=self.training.")
     if Discriminator is not None:
-        D = _build("Discriminator(16)", Discriminator, 16)
+        D = _build("Discriminator(16)", Discriminator, 16, **_sized(Discriminator, image_size))
         with _Watch() as seen:
-            D(torch.zeros(2, 3, 32, 32, device=_device_of(D)))
+            D(torch.zeros(2, 3, image_size, image_size, device=_device_of(D)))
         deep, shallow = len(watch.layers()), len(seen.layers())
-        if deep <= shallow:
+        if deep < shallow + 2:
             advice.append(f"G has {deep} layers with weights and D has {shallow}. Making a face is harder than judging "
-                          "one: a G that is deeper than D keeps up better.")
+                          f"one. {_asked('depth')}")
     return advice
 
 
@@ -802,36 +1199,84 @@ def test_weights_init(weights_init_normal):
         for parameter in itertools.chain.from_iterable(layer.parameters() for layer in layers):
             parameter.uniform_(0.2, 0.6)  # like nothing that an answer would draw
     before = {key: value.clone() for key, value in net.state_dict().items()}
+    _seed(_INITIAL)
     random_before = torch.get_rng_state()
-    _call("weights_init_normal to run on every layer, by net.apply(weights_init_normal)", net.apply, weights_init_normal)
+    crashes = _apply(net, weights_init_normal)
     after = net.state_dict()
-    if all(torch.equal(before[key], after[key]) for key in before):
-        if torch.equal(random_before, torch.get_rng_state()):
+    if all(torch.equal(before[key], after[key].to(before[key])) for key in before):
+        if crashes:
+            raise next(iter(crashes.values()))
+        if not torch.equal(random_before, torch.get_rng_state()):
+            _fail("new weights in the layers.", "numbers drawn at random, but no weight of any layer has changed.",
+                  "D and G would start from PyTorch's own weights.",
+                  "write into m.weight: nn.init does, a copy does not.")
+        if _empty(weights_init_normal):
             raise _NotBegun("no weight of any layer has changed")
-        _fail("new weights in the layers.", "numbers drawn at random, but no weight of any layer has changed.",
-              "D and G would start from PyTorch's own weights.", "write into m.weight: nn.init does, a copy does not.")
-    names = {module: name for name, module in net.named_modules()}
-    for layer in layers:
-        kind = f"{type(layer).__name__}{' without bias' if layer.bias is None else ''}"
-        _judge_weight(kind, layer.weight.detach().double(), before[f"{names[layer]}.weight"])
-        if layer.bias is not None and layer.bias.any() and not torch.equal(layer.bias, before[f"{names[layer]}.bias"]):
-            _fail(f"the biases of a {kind} at zero, or left as they were.", f"{_summary(layer.bias)}.",
-                  "a bias shifts a whole feature map: noise there gives D and G a lean before they have seen a face.",
-                  "m.bias: nn.init.zeros_(m.bias), or leave it alone.")
-    for norm in norms:
+        _fail("new weights in the layers.", "no weight of any layer has changed: your condition has matched no layer.",
+              "D and G would start from PyTorch's own weights.",
+              "the condition: the classes are called Conv2d, ConvTranspose2d and Linear, with capitals.")
+    for norm in norms:  # the worst fault first, and a crash last
         if (norm.weight - 1).abs().mean() > 0.2 or norm.bias.abs().mean() > 0.2:
             _fail("BatchNorm left alone: its weight at 1 and its bias at 0.", f"as its weight {_summary(norm.weight)}.",
                   "BatchNorm's weight is the scale of its output: around 0 it switches its layer off.",
                   "your condition: it lets BatchNorm through. It must not match every layer that has a weight.")
+    names = {module: name for name, module in net.named_modules()}
+    for layer in layers:
+        kind = f"{type(layer).__name__}{' without bias' if layer.bias is None else ''}"
+        old = before[f"{names[layer]}.weight"]
+        if layer in crashes and torch.equal(layer.weight.detach().to(old), old):
+            continue
+        _judge_weight(kind, layer.weight.detach(), old)
+        if layer.bias is not None and layer.bias.any() and not torch.equal(layer.bias, before[f"{names[layer]}.bias"]):
+            _fail(f"the biases of a {kind} at zero, or left as they were.", f"{_summary(layer.bias)}.",
+                  "a bias shifts a whole feature map: noise there gives D and G a lean before they have seen a face.",
+                  "m.bias: nn.init.zeros_(m.bias), or leave it alone.")
+    if crashes:
+        raise next(iter(crashes.values()))
+    _judge_side_effects(net, layers, weights_init_normal)
     if any((norm.weight != 1).any() or norm.bias.any() for norm in norms):
         return ["BatchNorm's weights are drawn around 1. The DCGAN tutorial does it and it works; left at exactly 1 "
                 "they start every channel at the same scale, and there is one thing less to explain."]
     return []
 
 
+_INITIAL = 20471  # a seed that no answer would choose
+
+
+def _apply(net, weights_init_normal):
+    """net.apply(weights_init_normal), to the end. Returns: for each layer on which it broke, the failure."""
+    crashes = {}
+    for module in [part for part in reversed(list(net.modules())) if part is not net] + [net]:
+        try:
+            _call(f"weights_init_normal to run on every layer, by net.apply(weights_init_normal); on a "
+                  f"{type(module).__name__}", weights_init_normal, module)
+        except AssertionError as failed:
+            crashes[module] = failed
+    return crashes
+
+
+def _judge_side_effects(net, layers, weights_init_normal):
+    """Does it leave alone what it has not to draw: the random numbers of others, and whether layers can learn?"""
+    if not all(p.requires_grad for p in net.parameters()):
+        _fail("layers that can learn.", "requires_grad is False on some of their parameters.",
+              "frozen weights stay as they were drawn: D or G would not learn.", "requires_grad, or a detach() too many.")
+    drawn = [layer.weight.detach().clone() for layer in layers]
+    seeded = torch.initial_seed() != _INITIAL
+    _seed(_INITIAL + 1)
+    net.apply(weights_init_normal)
+    if seeded or any(torch.equal(layer.weight, old) for layer, old in zip(layers, drawn, strict=True)):
+        _fail("new random weights at every call.", "a seed that is set inside weights_init_normal.",
+              "layers of one shape get the same weights, and all that is random afterwards repeats itself.",
+              "torch.manual_seed: set it once, in a cell of its own, if at all.")
+
+
 def _judge_weight(kind, weight, before):
     """Is the weight of one layer drawn from a normal distribution with mean 0 and std 0.02?"""
     expected = f"the weights of a {kind} drawn from a normal distribution, mean 0 and std 0.02."
+    if weight.dtype != before.dtype:
+        _fail(expected, f"weights in {str(weight.dtype).removeprefix('torch.')}.",
+              "images come in float32: a layer of any other type refuses them.", "numpy gives float64: add .float().")
+    weight = weight.double()
     if torch.equal(weight.to(before), before):
         _fail(expected, "weights left as they were.", "one layer on another scale than the rest sets the tone for all.",
               "which layers your condition lets through: Conv2d, ConvTranspose2d and Linear all count.")
@@ -854,7 +1299,8 @@ def _judge_weight(kind, weight, before):
 
 def _gives_probabilities(D):
     """Does D end in a sigmoid (or otherwise never leave [0, 1])?"""
-    scores = _driven(D, 100 * torch.randn(16, 3, 32, 32, device=_device_of(D)))
+    size = _size_of(D)
+    scores = _driven(D, 100 * torch.randn(16, 3, size, size, device=_device_of(D)))
     return bool(scores.min() >= 0 and scores.max() <= 1)
 
 
@@ -916,10 +1362,11 @@ def test_losses(real_loss, fake_loss, D=None):
     device = _loss_device(real_loss, D)
     advice = []
     for name, loss in (("real_loss", real_loss), ("fake_loss", fake_loss)):
-        for n in (64, 7, 3):
+        for n in (64, 7, 3, 256):
             mixed = torch.randperm(n, device=device)
             _judge_loss(name, loss, torch.linspace(0.1, 0.9, n, device=device)[mixed, None])
     _judge_labels(real_loss, fake_loss, device)
+    advice += _label_advice(real_loss, device) + _logarithm_advice(real_loss, fake_loss, device)
     try:
         real_loss(torch.full((1, 1), 0.5, device=device)), fake_loss(torch.full((1, 1), 0.5, device=device))
     except Exception:
@@ -944,7 +1391,7 @@ def _judge_loss(name, loss, outputs):
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), _Watch() as watch:
         value = _call(f"{name}(D_out) to run on D_out of shape ({n}, 1)", loss, outputs)
     if value is None:
-        raise _NotBegun(f"{name} returns None")
+        _no_result(name, loss, "backward() starts from what it returns.")
     if not isinstance(value, torch.Tensor):
         _fail(f"{name}(D_out) to return a tensor with one number.", f"{_summary(value)}.",
               "backward() starts from this tensor; a plain number has no graph to go back through.",
@@ -965,14 +1412,38 @@ def _judge_loss(name, loss, outputs):
               "every image is then compared with every other image's label, without an error and at a cost.",
               "the shapes: torch.ones_like(D_out), or squeeze both.")
     part = int((gradient != 0).sum())
-    if part < n / 2:
+    if n - part > max(1, n // 8):  # one may lie at its label
         _fail(f"{name}(D_out) to look at all {n} outputs.", f"a gradient for {part} of them.",
               "the rest of each batch would teach nothing.", f"{name}: an index, or a size that is fixed.")
+    _judge_mean(name, loss, outputs.detach())
+
+
+def _judge_mean(name, loss, outputs):
+    """Is it the mean of the losses, and not the loss of the mean?"""
+    for low, high in ((0.1, 0.9), (-3.0, 3.0)):
+        values = (low + (outputs - 0.1) / 0.8 * (high - low)).requires_grad_()
+        curve = _curve(loss, [low, (low + high) / 2, high], outputs.device)
+        try:
+            (gradient,) = torch.autograd.grad(loss(values).sum(), values)
+        except Exception:
+            continue
+        bend = abs(curve[0] + curve[2] - 2 * curve[1])
+        alike = (gradient - gradient.mean()).abs().max() < 1e-5 * gradient.abs().max()
+        if math.isfinite(bend) and bend > 0.01 * (abs(curve[2] - curve[0]) + 1e-6) and alike:
+            _fail(f"{name}(D_out) to be the mean of one loss for each output.",
+                  "the loss of their mean: every output gets the same gradient, whatever it is.",
+                  "images on which D errs most must count most; a batch that is right on average would teach nothing.",
+                  f"{name}: the loss first and the mean after it, not loss(D_out.mean()).")
 
 
 def _judge_labels(real_loss, fake_loss, device):
     """Does real_loss fall towards high outputs and fake_loss towards low ones, and is the fake label 0?"""
     real, fake = (_curve(loss, [0.1, 0.5, 0.9], device) for loss in (real_loss, fake_loss))
+    for name, loss, curve in (("real_loss", real_loss, real), ("fake_loss", fake_loss, fake)):
+        if not all(map(math.isfinite, curve)):
+            _call(f"{name}(D_out) to run on 256 equal outputs", loss, torch.full((256, 1), 0.5, device=device))
+            _fail(f"{name}(D_out) to be finite for outputs from 0.1 to 0.9.", f"{_listed(curve)}.",
+                  "a nan or inf goes into every weight at the next step.", "logs of negative numbers or of zero.")
     wants = ["high" if a > b > c else "low" if a < b < c else "middling" for a, b, c in (real, fake)]
     if wants != ["high", "low"]:
         look = "which labels are used: 1 in real_loss, 0 in fake_loss."
@@ -994,18 +1465,69 @@ def _judge_labels(real_loss, fake_loss, device):
               "fake_loss: labels of zero, without smoothing or noise.")
 
 
+def _real_label(real_loss, device):
+    """The label in real_loss, where it is a cross-entropy on logits or on probabilities, or least squares; else None."""
+    label = _logistic_label(real_loss, device)
+    if label is not None:
+        return label
+
+    def least(values):
+        curve = _curve(real_loss, values, device)
+        place = min(range(len(values)), key=curve.__getitem__)
+        return values[place], 0 < place < len(values) - 1
+
+    value, inside = least([value / 100 for value in range(50, 151)])
+    if inside:
+        return value
+    if _curve(real_loss, [0.0001], device)[0] > 6:  # a logarithm, made for [0, 1]
+        value, inside = least([value / 100 for value in range(50, 100)] + [0.9999])
+        return value if inside else 1.0
+    return None
+
+
+def _label_advice(real_loss, device):
+    """Lines on the label of real images: smoothed, but not the wrong way."""
+    label = _real_label(real_loss, device)
+    if label is None:
+        return []
+    if label > 1.01:
+        return [f"the real label is {label:.2g}: smoothing goes below 1, as to 0.9. Above 1 D is never sure enough. "
+                f"{_asked('smoothing')}"]
+    if label > 0.99:
+        return [_NOT_SMOOTHED]
+    return []
+
+
+_NOT_SMOOTHED = f"the real label is 1. {_asked('smoothing')} A label of 0.9 keeps D from growing too sure."
+
+
+def _logarithm_advice(real_loss, fake_loss, device):
+    """Lines on cross-entropy that fails where D is sure, or under autocast."""
+    for name, loss, far in (("real_loss", real_loss, -60.0), ("fake_loss", fake_loss, 60.0)):
+        with _Watch() as watch:
+            _curve(loss, [0.5], device)
+        if "binary_cross_entropy" in watch.names():
+            return ["BCELoss takes probabilities, and under autocast on a GPU, as train() runs there, PyTorch refuses it. "
+                    "Let D give raw scores to BCEWithLogitsLoss, or keep the loss outside autocast."]
+        if _logistic_label(loss, device) is not None and not math.isfinite(_curve(loss, [far], device)[0]):
+            return [f"{name} becomes infinite where D is sure: the sigmoid rounds to 0 or 1, and its logarithm has no end. "
+                    "BCEWithLogitsLoss and F.logsigmoid compute the two together."]
+    return []
+
+
 def _judge_meeting(real_loss, fake_loss, D):
     """The losses on what D really gives: is the sigmoid applied exactly once? Returns advice."""
-    device = _device_of(D)
-    images = torch.rand(7, 3, 32, 32, device=device) * 2 - 1
-    scores = _call("D to run on images of shape (7, 3, 32, 32)", D.train(), images)
+    device, size = _device_of(D), _size_of(D)
+    images = torch.rand(7, 3, size, size, device=device) * 2 - 1
+    scores = _call(f"D to run on images of shape {tuple(images.shape)}", D.train(), images)
     for name, loss in (("real_loss", real_loss), ("fake_loss", fake_loss)):
         _call(f"{name} to run on D's output of shape {tuple(scores.shape)}", loss, scores)
     if _gives_probabilities(D):
         if _has_sigmoid(real_loss, fake_loss, device):
             _fail_sigmoids("the loss")
         curve = _curve(fake_loss, [-1, 0, 2], device)
-        if curve[0] < curve[1] - 0.01 and math.isfinite(curve[2]):
+        steep = _curve(fake_loss, [0.9999], device)[0] > 6  # a logarithm, made for [0, 1]
+        if curve[0] < curve[1] - 0.01 and math.isfinite(curve[2]) and not steep:
             return ["D ends in a sigmoid, but these losses want scores below 0 for fakes, where a sigmoid never gets. "
                     "Without the sigmoid they have their full range."]
         return []
@@ -1013,14 +1535,28 @@ def _judge_meeting(real_loss, fake_loss, D):
     if math.isnan(sum(wrong)) or wrong[0] == wrong[1]:
         _fail("losses that take whatever D gives.", "raw scores (logits) from D, for losses that only know [0, 1].",
               "as soon as a score leaves [0, 1], the gradient is 0 or nan, or training ends with an error.",
-              "use BCEWithLogitsLoss, which has the sigmoid inside, or end D in a sigmoid.")
-    return []
+              "use BCEWithLogitsLoss, which has the sigmoid inside and takes raw scores.")
+    if _read_as_probability(D, real_loss):
+        return []
+    return [f"no sigmoid, neither in D nor in the losses, which is sound with these. {_asked('value')}"]
+
+
+def _read_as_probability(D, real_loss):
+    """Is D's value turned into a probability, in D, in D.probability or in the loss?"""
+    device, size = _device_of(D), _size_of(D)
+    if _gives_probabilities(D) or _logistic_label(real_loss, device) is not None:
+        return True
+    if not hasattr(D, "probability"):
+        return False
+    chance = D.probability(100 * torch.randn(5, 3, size, size, device=device))
+    return bool(((chance >= 0) & (chance <= 1)).all())
 
 
 def _fail_sigmoids(where):
     _fail("one sigmoid between D's last layer and the loss.", f"two: D ends in a sigmoid, and {where} applies its own.",
           "squashed twice, a loss cannot get near 0 even when D is right, and its gradient stays weak.",
-          "drop D's sigmoid and keep BCEWithLogitsLoss (numerically the better form), or keep it and use BCELoss.")
+          "drop D's sigmoid and keep the loss for raw scores, BCEWithLogitsLoss: it keeps its slope where D is sure, and "
+          "runs under autocast on a GPU, which BCELoss does not.")
 
 
 @_check("d_optimizer and g_optimizer", "two optimizers, one over D's parameters and one over G's",
@@ -1043,7 +1579,11 @@ def test_optimizers(d_optimizer, g_optimizer, D, G):
         for group in optimizer.param_groups:
             for line in _judge_rate(name, group):
                 advice.setdefault(line, {})[name] = None
-    return [f"{' and '.join(names)}: {line}" for line, names in advice.items()]
+    advice = [f"{' and '.join(names)}: {line}" for line, names in advice.items()]
+    if not all(isinstance(o, (torch.optim.Adam, torch.optim.AdamW)) for o in (d_optimizer, g_optimizer)):
+        kinds = sorted({type(o).__name__ for o in (d_optimizer, g_optimizer)} - {"Adam", "AdamW"})
+        advice.append(f"{' and '.join(kinds)} in place of Adam. {_asked('optimizers')}")
+    return advice
 
 
 def _judge_parameters(name, optimizer, net_name, net, other_name, other):
@@ -1086,14 +1626,25 @@ def _judge_rate(name, group):
         _fail(f"a learning rate for {name} that can work: 0.0002 to 0.001 for Adam.", f"lr = {rate:g}.",
               "too low, and the faces never come; too high, and the weights leap about and one network wins at once.",
               f"{name}: lr=0.0002 is where the DCGAN paper starts.")
+    if betas and float(betas[0]) > 0.9 and float(betas[0]) > float(betas[1]):
+        _fail(f"betas of {name} in their order: first the gradients' mean, 0.1 to 0.5, then their size, 0.999.",
+              f"betas = ({float(betas[0]):g}, {float(betas[1]):g}): exchanged.",
+              "gradients of a thousand steps ago, against another opponent, would still move the weights.",
+              f"{name}: betas=(beta1, beta2), as in (0.1, 0.999).")
     advice = []
+    if betas is None and "momentum" in group and "alpha" not in group and rate < 0.003:
+        advice.append(f"lr = {rate:g} is a rate for Adam. SGD takes steps as small as the gradients are: it would hardly "
+                      "move.")
     if betas and not 0.0002 <= round(rate, 9) <= 0.001:
-        advice.append(f"lr = {rate:g}. Between 0.0002 and 0.001 Adam trains GANs of this size well.")
+        advice.append(f"lr = {rate:g}. Between 0.0002 and 0.001 Adam trains GANs of this size well. "
+                      f"{_asked('optimizers')}")
     if betas and not 0.1 <= float(betas[0]) <= 0.3:
         beta1 = float(betas[0])
         reason = ("is PyTorch's default, and carries gradients on for ten steps and more, while the opponent moves on"
-                  if beta1 > 0.8 else "is the DCGAN paper's choice, and works" if beta1 == 0.5 else "is unusual")
-        advice.append(f"beta1 = {beta1:g} {reason}. 0.1 to 0.3 follows the opponent faster. Measure which suits.")
+                  if beta1 == 0.9 else "carries gradients on for many steps, while the opponent moves on"
+                  if beta1 > 0.7 else "is the DCGAN paper's choice, and works" if beta1 == 0.5 else "is unusual")
+        advice.append(f"beta1 = {beta1:g} {reason}. 0.1 to 0.3 follows the opponent faster. Measure which suits. "
+                      f"{_asked('optimizers')}")
     return advice
 
 
@@ -1101,15 +1652,26 @@ def _judge_rate(name, group):
 # The training steps
 # ---------------------------------------------------------------------------------------------------------------------
 
-_ROWS = torch.arange(32, device="cpu")
-_REAL = (1 - 2 * (_ROWS % 2)).double()[:, None].expand(3, 32, 32)       # stripes one pixel high: what is real
-_FAKE = (1 - 2 * (_ROWS // 2 % 2)).double()[:, None].expand(3, 32, 32)  # stripes two pixels high: what is fake
+# What is real is light above and dark below; what is fake has a light stretch down the middle. Both are far wider than
+# what sound augmentation moves, and both look in a mirror as they do outside it.
+_HALVES = torch.ones(32, device="cpu").double()
+_HALVES[16:] = -1
+_MIDDLE = -torch.ones(32, device="cpu").double()
+_MIDDLE[8:24] = 1
+_REAL, _FAKE = _HALVES[:, None].expand(3, 32, 32), _MIDDLE.expand(3, 32, 32)
 
 
 def _is_real(images):
-    """Which of the images show the real stripes more than the fake ones, (n,) on the CPU."""
+    """Which of the images show the real pattern more than the fake one, (n,) on the CPU."""
     images = images.double().cpu()
     return (images * _REAL).mean((1, 2, 3)) > (images * _FAKE).mean((1, 2, 3)).abs()
+
+
+class _Seen(list):
+    """What a probe has seen; a copy of the probe notes it here too."""
+
+    def __deepcopy__(self, memo):
+        return self
 
 
 class _ProbeD(nn.Module):
@@ -1119,7 +1681,7 @@ class _ProbeD(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(0.003 * (_REAL - _FAKE).to(torch.get_default_dtype()))
         self.level = 0.3
-        self.seen = []  # a pair for each call: the images, and the list of gradients that came back to the outputs
+        self.seen = _Seen()  # a pair for each call: the images, and the list of gradients that came back to the outputs
 
     def forward(self, images):
         if images.ndim != 4 or images.shape[1:] != (3, 32, 32):
@@ -1143,7 +1705,7 @@ class _ProbeG(nn.Module):
         self.z_size = 37
         self.paint = nn.Parameter((0.5 * _FAKE).to(torch.get_default_dtype()))
         self.mix = nn.Parameter(torch.randn(2048, 3) / 8)
-        self.seen = []
+        self.seen = _Seen()
 
     def forward(self, z):
         if z.ndim != 2:
@@ -1158,35 +1720,40 @@ class _Game:
     def __init__(self, discriminator_step, generator_step, device):
         self.d_step, self.g_step, self.device = discriminator_step, generator_step, device
         self.D, self.G = _ProbeD().to(device), _ProbeG().to(device)
+        self.pushes = []  # for each step of d_optimizer: how strongly it pulls real and fake scores
+        self.batch_changed = False
+        self.attach()
+
+    def attach(self):
+        """New optimizers, for the D and G there are."""
         self.d_optimizer = torch.optim.SGD(self.D.parameters(), lr=0.03)
         self.g_optimizer = torch.optim.SGD(self.G.parameters(), lr=300.0)
-        self.pushes = []  # for each step of d_optimizer: how strongly it pulls real and fake scores
         self.d_optimizer.register_step_pre_hook(lambda *_: self.pushes.append(self._push()))
-        self.batch_changed = False
 
     def _push(self):
         gradient = self.D.weight.grad
         return (0, 0) if gradient is None else [abs(float((gradient.cpu() * side).sum())) for side in (_REAL, _FAKE)]
 
-    def move(self, side, n):
-        """Run the learner's step for "D" or "G" on n images.
+    def move(self, side, n, fakes=None):
+        """Run the learner's step for "D" or "G" on n images, and with fakes given, as train() runs it.
 
         Returns: its result; whether D and whether G moved; how D's scores of real images, of fakes and of G's paint
         changed.
         """
         D, G = self.D.train(), self.G.train()
-        D.seen, G.seen, self.pushes[:] = [], [], []
+        D.seen.clear(), G.seen.clear(), self.pushes.clear()
         noise = torch.rand(n, 3, 32, 32, device=self.device) * 2 - 1
         real = 0.5 + 0.25 * _REAL.to(noise) + 0.25 * noise
         before, scores = [p.detach().clone() for p in (*D.parameters(), *G.parameters())], self._scores(real)
+        more, words = ((), "") if fakes is None else ((fakes,), ", fake_images")
         if side == "D":
             given = real.clone()
-            result = _call(f"discriminator_step(D, G, real_images, d_optimizer) to run on {n} images",
-                           self.d_step, D, G, given, self.d_optimizer)
-            self.batch_changed = not torch.equal(given, real)
+            result = _call(f"discriminator_step(D, G, real_images, d_optimizer{words}) to run on {n} images",
+                           self.d_step, D, G, given, self.d_optimizer, *more)
+            self.batch_changed |= not torch.equal(given, real)
         else:
-            result = _call(f"generator_step(D, G, batch_size={n}, g_optimizer) to run",
-                           self.g_step, D, G, n, self.g_optimizer)
+            result = _call(f"generator_step(D, G, batch_size={n}, g_optimizer{words}) to run",
+                           self.g_step, D, G, n, self.g_optimizer, *more)
         after = (*D.parameters(), *G.parameters())
         d_moved, *g_moved = [not torch.equal(new, old) for new, old in zip(after, before, strict=True)]
         changes = [new - old for new, old in zip(self._scores(real), scores, strict=True)]
@@ -1213,9 +1780,14 @@ class _Game:
 def test_training_steps(discriminator_step, generator_step, D=None, G=None):
     """Check discriminator_step(D, G, real_images, d_optimizer) and generator_step(D, G, batch_size, g_optimizer).
 
-    They run in turn, as in training, on a small D and G of the check's own; with D and G given, also on those.
-    Sound: with or without detach, one backward pass or two, gradients cleared before use by whatever means.
+    They run in turn on a small D and G of the check's own, which draw z themselves; and, where they have the argument
+    fake_images, as train() runs them: one set of fakes for the two, under autocast. With D and G given, also on those.
+    Sound: with or without detach where the fakes are the step's own, one backward pass or two, gradients cleared before
+    use by whatever means, pictures changed a little before D sees them, if real and fake ones are alike.
     """
+    for name, step, third in (("discriminator_step", discriminator_step, "real_images"),
+                              ("generator_step", generator_step, "batch_size")):
+        _judge_signature(name, step, "D", "G", third, f"{name[0]}_optimizer")
     given = [net for net in (D, G) if net is not None]
     game = _Game(discriminator_step, generator_step, _steps_device(discriminator_step, generator_step, given))
     advice, drawn = [], {"D": [], "G": []}
@@ -1232,16 +1804,101 @@ def test_training_steps(discriminator_step, generator_step, D=None, G=None):
         if (real <= 0 or fake >= 0) if side == "D" else paint <= 0:
             _fail_leftovers(side)
         drawn[side].append(torch.cat(game.G.seen))
+    advice += _judge_drawn("discriminator_step", drawn["D"], 6, game.G.z_size)
+    advice += _judge_drawn("generator_step", drawn["G"], 5, game.G.z_size)
+    if D is not None and _gives_probabilities(D) and _applies_sigmoid(game):
+        _fail_sigmoids("the loss in discriminator_step")
+    as_in_training = _take_fakes(discriminator_step, generator_step)
+    if as_in_training:
+        advice += _judge_rounds(game)
+    else:
+        advice.append("the steps have no argument fake_images. The notebook's train() makes one set of fakes for both "
+                      "steps and hands it to each: as a last argument, fake_images=None, which is used when it is given.")
     if game.batch_changed:
         advice.append("discriminator_step changes the batch itself. A loader that keeps its pictures in memory would "
                       "give them scaled already the next time: x * 2 - 1 makes a new tensor, x.mul_(2) does not.")
-    advice += _judge_drawn("discriminator_step", drawn["D"], game.G.z_size)
-    advice += _judge_drawn("generator_step", drawn["G"], game.G.z_size)
-    if D is not None and _gives_probabilities(D) and _applies_sigmoid(game):
-        _fail_sigmoids("the loss in discriminator_step")
     if len(given) == 2:
-        _judge_together(discriminator_step, generator_step, D, G)
+        _judge_together(discriminator_step, generator_step, D, G, as_in_training)
+    return list(dict.fromkeys(advice))
+
+
+def _take_fakes(*steps):
+    """Can both steps be called as train() calls them, with fake_images after the other arguments?"""
+    return all(_takes(step, None, None, None, None, None) and _fifth_is_fakes(step) for step in steps)
+
+
+def _fifth_is_fakes(step):
+    """Is the fifth argument for fakes, and not a setting of the learner's own, as smooth=True?"""
+    try:
+        fifth = list(inspect.signature(step).parameters.values())[4:5]
+    except (TypeError, ValueError):
+        return True
+    words = ("fake", "image", "picture", "faces", "generated")
+    return all(one.kind is one.VAR_POSITIONAL or any(word in one.name.lower() for word in words) for one in fifth)
+
+
+def _judge_rounds(game):
+    """Both steps as train() runs them: one set of fakes for the two, under autocast. Returns advice."""
+    advice = []
+    game.D, game.G = _ProbeD().to(game.device), _ProbeG().to(game.device)  # fresh, so that no earlier step has a say
+    game.attach()
+    for n in (6, 4):
+        game.spoil()  # what the first round has left in the gradients
+        with _autocast(game.device):
+            fakes = game.G(torch.randn(n, game.G.z_size, device=game.device))
+            made = fakes.detach().clone()
+            result, *outcome = game.move("D", n, fakes)
+            if n == 4 and (outcome[-1][0] <= 0 or outcome[-1][1] >= 0):
+                _fail_leftovers("D")
+            _judge_given("D", game, n, result, *outcome)
+            _judge_fakes_kept(game, fakes, made)
+            advice += _judge_result("D", result) + _idle_fakes("discriminator_step", game)
+            result, *outcome = game.move("G", n, fakes)
+            if n == 4 and outcome[-1][2] <= 0:
+                _fail_leftovers("G")
+            _judge_given("G", game, n, result, *outcome)
+            advice += _judge_result("G", result) + _idle_fakes("generator_step", game)
     return advice
+
+
+def _autocast(device):
+    """What train() runs the steps in: matrix products and convolutions in bfloat16."""
+    kind = torch.device(device).type
+    return torch.autocast(kind, torch.bfloat16, enabled=torch.amp.is_autocast_available(kind))
+
+
+def _judge_given(side, game, n, result, *outcome):
+    """One move with fakes given, judged as any other; a failure says that it was with fake_images."""
+    try:
+        (_judge_d_step if side == "D" else _judge_g_step)(game, n, result, *outcome, given=True)
+    except _NotBegun:
+        _fail(f"{'discriminator' if side == 'D' else 'generator'}_step to work when fake_images is given.",
+              "nothing done, and None returned.", "train() makes one set of fakes and gives it to both steps.",
+              "an `if fake_images is None:` under which too much stands.")
+
+
+def _idle_fakes(name, game):
+    if game.G.seen:
+        return [f"{name} makes fakes of its own although fake_images gives it some: that is work done twice."]
+    return []
+
+
+def _judge_fakes_kept(game, fakes, made):
+    """Has D's step left the given fakes, and the graph from them back to G, for G's step?"""
+    expected = "the given fake_images left as they are by discriminator_step, with their graph back to G."
+    why = "train() gives the same fakes to G's step next: it learns through their graph."
+    if not fakes.requires_grad:
+        _fail(expected, "fakes that are cut off from G for good.", why,
+              "detach_() cuts the tensor itself. detach() gives another one and leaves this one whole.")
+    if not torch.equal(fakes.detach(), made):
+        _fail(expected, "other pixels in them than before.", why,
+              "what changes fake_images in place, such as mul_, add_ or +=: work on fake_images.detach() * 1, say.")
+    try:
+        torch.autograd.grad(fakes.sum(), game.G.paint, retain_graph=True)
+        torch.autograd.grad(fakes.square().sum(), game.G.mix, retain_graph=True)
+    except RuntimeError:
+        _fail(expected, "a graph that is used up: G's step would end in 'backward through the graph a second time'.", why,
+              "fake_loss(D(fake_images.detach())): the fakes detached, D's backward() ends at them.")
 
 
 def _steps_device(discriminator_step, generator_step, given):
@@ -1273,19 +1930,20 @@ def _judge_used(name, game, result, moved):
                   "its next step would have nothing to change.", "set requires_grad_(True) again at the end of the step.")
 
 
-def _judge_d_step(game, n, result, d_moved, g_moved, changes):
+def _judge_d_step(game, n, result, d_moved, g_moved, changes, given=False):
     """One move of D, on n real images: what D saw, and where its scores went."""
     _judge_used("discriminator_step", game, result, d_moved or g_moved)
     rows = torch.cat([images.double().cpu() for images, _ in game.D.seen] or [torch.zeros(0, 3, 32, 32)])
     real, fake = rows[_is_real(rows)], rows[~_is_real(rows)]
+    if not game.G.seen and not given:
+        fake = fake[:0]  # whatever they are, this G has not made them
     for kind, part in (("real images", real), ("images of the given G", fake)):
         if not len(part):
             _fail("D to see real images and fakes in its step.", f"no {kind} among the {len(rows)} that D was shown.",
                   "shown one kind only, D says the same of everything, and G has nothing to learn from.",
                   "the step: D(real images) with real_loss and D(G(z)) with fake_loss.")
     low, high = real.min().item(), real.max().item()
-    if not -1.5 < low < -0.5 or high > 1.5:
-        slip = "not scaled" if low > -0.5 else "scaled twice" if low < -1.5 else "on another scale"
+    if slip := _scale_slip(real, _REAL):
         _fail("D to see real images in [-1, 1]; the loader gives them in [0, 1].",
               f"real images from {low:.2f} to {high:.2f}: {slip}.",
               "G's images lie in [-1, 1]: D would tell real from fake by range alone, and G learn nothing about faces.",
@@ -1295,6 +1953,10 @@ def _judge_d_step(game, n, result, d_moved, g_moved, changes):
         _fail("G unchanged by D's step.", "G's weights have moved.",
               "D's step lowers D's loss: moving G along makes its faces easier to tell, the opposite of its aim.",
               "d_optimizer holds D's parameters only; call no step of another optimizer here.")
+    count = _counted(game.D.seen)
+    if d_moved and count < 0.75 * n:
+        _fail("all real images to count in D's step.", f"{count} of {n} with a gradient.",
+              "the rest of each batch would teach D nothing.", "an index, or a loop whose last turn alone is used.")
     if not d_moved:
         _fail("D's weights to move.", "they are as before: no step(), or none with gradients.", "D would never learn.",
               "the order: zero_grad(), then backward(), then step(). After backward(), zero_grad() wipes them out.")
@@ -1315,18 +1977,41 @@ def _judge_d_step(game, n, result, d_moved, g_moved, changes):
                   "zero_grad() before the second backward(), or one step() after both.")
 
 
+def _counted(seen):
+    """How many of the real images that D has seen got a gradient at D's value for them."""
+    total = 0
+    for images, gradients in seen:
+        if gradients:
+            total += int((sum(gradients).cpu().flatten(1).any(1) & _is_real(images)).sum())
+    return total
+
+
+def _scale_slip(images, pattern):
+    """Images that should be in [-1, 1] and show half of the pattern: what is wrong with their scale, "" for nothing.
+
+    Told by their mean and by how strong the pattern is: noise on them, or a small shift, changes neither by much.
+    """
+    images = images.double()
+    middle, strength = images.mean().item(), (images * pattern).mean((1, 2, 3))
+    if abs(middle) <= 0.4 and strength.max() >= 0.3 and strength.median() <= 0.85:
+        return ""
+    if 0.4 < middle < 0.8 and strength.median() < 0.45:
+        return "not scaled"
+    return "scaled twice" if -1.3 < middle < -0.7 else "on another scale"
+
+
 def _judge_fakes(images):
     low, high = images.min().item(), images.max().item()
-    if not -1.3 < low < -0.3 or high > 1.3:
+    if _scale_slip(images, _FAKE):
         _fail("D to see G's images as G makes them, in [-1, 1].", f"fakes from {low:.2f} to {high:.2f}.",
               "real and fake must come to D on one scale.", "scale() is for the real images only.")
 
 
-def _judge_g_step(game, n, result, d_moved, g_moved, changes):
+def _judge_g_step(game, n, result, d_moved, g_moved, changes, given=False):
     """One move of G, with n fakes: has G, and G alone, moved to what D calls real?"""
     _judge_used("generator_step", game, result, d_moved or g_moved)
-    if not game.G.seen or not game.D.seen:
-        _fail("D's judgement of new images of G.", f"{'D' if game.G.seen else 'G'} was not called.",
+    if not game.G.seen and not given or not game.D.seen:
+        _fail("D's judgement of new images of G.", f"{'G' if game.D.seen else 'D'} was not called.",
               "G has no other teacher than what D says about its images.", "the step: real_loss(D(G(z))).")
     _judge_fakes(torch.cat([images for images, _ in game.D.seen]))
     if d_moved:
@@ -1335,14 +2020,11 @@ def _judge_g_step(game, n, result, d_moved, g_moved, changes):
     if not g_moved:
         _fail("G's weights to move.", "they are as before: no step(), or none with gradients.",
               "G would never get better.",
-              "a graph cut between G and the loss by detach(), no_grad() or .data; a zero_grad() after backward().")
+              "a graph cut between G and the loss by detach(), no_grad() or .data; a zero_grad() after backward()."
+              + (" With fake_images given, too: they come with their graph." if given else ""))
     if changes[2] <= 0:
         _fail("G to move towards images that D scores higher, as real.", "D's score of G's images falls.",
               "G would learn to be caught.", "the label: G's loss is real_loss(D(G(z))).")
-    made = sum(map(len, game.G.seen))
-    if made % n:
-        _fail(f"{n} fakes for batch_size = {n}.", f"{made}.",
-              "the batch size is yours to choose, and memory follows it.", "z: its first size is the argument batch_size.")
 
 
 def _judge_result(side, result):
@@ -1370,17 +2052,24 @@ def _fail_leftovers(side):
           f"against it.", f"zero_grad() before backward() in {name}.")
 
 
-def _judge_drawn(name, drawn, z_size):
+def _judge_drawn(name, drawn, n, z_size):
     """The z's that one step drew for batches of n, n and about 2n images: new ones, as many as needed. Returns advice."""
     first, second, third = drawn
-    if len(third) == len(first):
-        _fail(f"as many fakes in {name} as there are images in its batch.", f"{len(first)}, whatever the batch.",
-              "the last batch of an epoch is smaller, and a batch size is yours to change.",
-              "the first size of z: real_images.size(0) in D's step, the argument batch_size in G's.")
-    if torch.equal(first, second) or torch.equal(first, third[:len(first)]) or torch.equal(third[0], third[1]):
+    k = min(len(first), len(third))
+    within = len(third) > 1 and torch.equal(third[0], third[1])
+    if within or torch.equal(first, second) or torch.equal(first[:k], third[:k]):
         _fail(f"new z for every image in {name}.", "the same z again.",
               "G would learn to make a few fixed faces, and nothing in between.",
-              "draw z inside the step, with no seed set there, one row for each image.")
+              "draw z inside the step, with no seed set there, one row for each image. fixed_z is for looking only.")
+    if len(third) == len(first) or len(first) % n:
+        _fail(f"as many fakes in {name} as there are images in its batch.",
+              f"{len(first)}, whatever the batch." if len(third) == len(first) else f"{len(first)} for {n} images.",
+              "the last batch of an epoch is smaller, and a batch size is yours to change.",
+              "the first size of z: real_images.size(0) in D's step, the argument batch_size in G's.")
+    if z_size > 1 and (third == third[:, :1]).all():
+        _fail(f"z with {z_size} numbers of their own in {name}.", "one number, repeated through all of z.",
+              "G would have a single dial for all that tells faces apart.",
+              "draw torch.randn(n, G.z_size); expand and repeat only copy.")
     advice = []
     if first.shape[1] != z_size:
         advice.append(f"{name} draws z with {first.shape[1]} numbers for a G whose z_size is {z_size}. "
@@ -1412,15 +2101,44 @@ def _applies_sigmoid(game):
     return abs(strong / weak - grows) < 0.01
 
 
-def _judge_together(discriminator_step, generator_step, D, G):
-    """The steps on the learner's own networks, with optimizers that hardly move them."""
+def _judge_together(discriminator_step, generator_step, D, G, as_in_training):
+    """The steps on the learner's own networks, alone and as in training: does each move its own network, and only it?"""
     D.train(), G.train()
-    device = _device_of(D)
-    for n in (7, 4):
-        _call(f"discriminator_step to run with your D and G on {n} images", discriminator_step, D, G,
-              torch.rand(n, 3, 32, 32, device=device), torch.optim.SGD(D.parameters(), lr=1e-6))
-        _call(f"generator_step to run with your D and G, batch_size={n}", generator_step, D, G, n,
-              torch.optim.SGD(G.parameters(), lr=1e-6))
+    device, size = _device_of(D), _size_of(D)
+    for n, given in ((7, False), (4, as_in_training and hasattr(G, "z_size"))):
+        words = ", fake_images" if given else ""
+        with _autocast(device) if given and _has_bfloat16(device) else contextlib.nullcontext():
+            fakes = [G(torch.randn(n, G.z_size, device=device))] if given else []
+            with _only_moves("discriminator_step", "D", D, G):
+                _call(f"discriminator_step(D, G, real_images, d_optimizer{words}) to run with your D and G on {n} images",
+                      discriminator_step, D, G, torch.rand(n, 3, size, size, device=device),
+                      torch.optim.SGD(D.parameters(), lr=0.01), *fakes)
+            with _only_moves("generator_step", "G", G, D):
+                _call(f"generator_step(D, G, batch_size={n}, g_optimizer{words}) to run with your D and G",
+                      generator_step, D, G, n, torch.optim.SGD(G.parameters(), lr=0.01), *fakes)
+
+
+def _has_bfloat16(device):
+    """Does this machine train in bfloat16? Elsewhere it is emulated, and slow."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+
+
+@contextlib.contextmanager
+def _only_moves(step, name, mine, other):
+    """Fail unless the weights of `mine` have moved at the end, and those of `other` have not."""
+    before = [[p.detach().clone() for p in net.parameters()] for net in (mine, other)]
+    yield
+    moved, spoilt = [any(not torch.equal(p, old) for p, old in zip(net.parameters(), values, strict=True))
+                     for net, values in zip((mine, other), before, strict=True)]
+    if not moved:
+        _fail(f"{step} to move your {name}.", f"the weights of your {name} are as before, though a small {name} of the "
+              "check's own was moved.", f"in training {name} would stay as it was drawn.",
+              f"{step}: a condition on the networks; or your {name}, does its result depend on its weights?")
+    if spoilt:
+        _fail(f"{step} to move {name} only.", "the weights of the other network have moved.",
+              "D and G play against each other: each step moves its own side.", f"{step}: the optimizers it calls.")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -1541,24 +2259,21 @@ def rubric_report(get_dataloader=None, scale=None, D=None, G=None, weights_init_
 
     line("Data", "square pictures from a folder, tensors in [0, 1], shuffled batches", _rubric_data, "get_dataloader")
     line("Data", "scale takes [0, 1] to any range given", functools.partial(_rubric_check, test_scale), "scale")
-    line("Discriminator", "strided convolutions, no pooling", _rubric_strides, "D")
-    line("Discriminator", "LeakyReLU with a slope of 0.1 to 0.2", _rubric_leaky, "D")
-    line("Discriminator", "BatchNorm, but not on the first layer", _rubric_norm, "D")
-    line("Discriminator", "one kernel size throughout", _rubric_kernel, "D")
-    line("Discriminator", "dropout at a low probability", _rubric_dropout, "D")
-    line("Discriminator", "one value out, read as a probability through a sigmoid", _rubric_value, "D", "real_loss")
-    line("Generator", "deeper than the discriminator by two layers or more", _rubric_depth, "G", "D")
-    line("Generator", "transposed convolutions, kernels divisible by strides, a last layer of stride 1",
-         _rubric_transposed, "G")
-    line("Generator", "less dropout than the discriminator", _rubric_less_dropout, "G", "D")
-    line("Generator", "BatchNorm, ReLU and tanh", _rubric_parts, "G")
+    line("Discriminator", _ASKED["strides"], _rubric_strides, "D")
+    line("Discriminator", _ASKED["slope"], _rubric_leaky, "D")
+    line("Discriminator", _ASKED["norm"], functools.partial(_rubric_norm, real_loss=real_loss), "D")
+    line("Discriminator", _ASKED["kernel"], _rubric_kernel, "D")
+    line("Discriminator", _ASKED["dropout"], _rubric_dropout, "D")
+    line("Discriminator", _ASKED["value"], _rubric_value, "D", "real_loss")
+    line("Generator", _ASKED["depth"], _rubric_depth, "G", "D")
+    line("Generator", _ASKED["transposed"], _rubric_transposed, "G")
+    line("Generator", _ASKED["less dropout"], _rubric_less_dropout, "G", "D")
+    line("Generator", _ASKED["parts"], _rubric_parts, "G")
     line("Generator", "images of the processed data's shape", _rubric_shape, "G", "real_images")
     line("Training", "weights drawn with mean 0 and std 0.02, BatchNorm left alone",
          functools.partial(_rubric_check, test_weights_init), "weights_init_normal")
-    line("Training", "a loss for real and one for fake, smoothing on the real side only", _rubric_losses,
-         "real_loss", "fake_loss", "D")
-    line("Training", "Adam, lr 0.0002 to 0.001, beta1 0.1 to 0.3, or 0.5 with a measured reason", _rubric_optimizers,
-         "d_optimizer", "g_optimizer", "D", "G")
+    line("Training", _ASKED["smoothing"], _rubric_losses, "real_loss", "fake_loss", "D")
+    line("Training", _ASKED["optimizers"], _rubric_optimizers, "d_optimizer", "g_optimizer", "D", "G")
     line("Training", "D and G in turn, real images scaled", functools.partial(_rubric_check, test_training_steps),
          "discriminator_step", "generator_step", "D", "G")
     line("Training", "a loss history of the whole training", _rubric_history, "history")
@@ -1584,14 +2299,15 @@ def _rubric_check(check, *args):
 
 def _rubric_data(get_dataloader):
     met, note = _rubric_check(test_get_dataloader, get_dataloader)
-    return met and not note, note
+    return met and "not square" not in note and "share a batch" not in note, note
 
 
 def _looked_at(net):
     """A _Watch of D or G at work on four inputs, in training mode."""
     device = _device_of(net)
-    x = torch.randn(4, net.z_size, device=device) if hasattr(net, "z_size") else torch.rand(4, 3, 32, 32, device=device)
-    with torch.no_grad(), _Watch() as watch:
+    size = None if hasattr(net, "z_size") else _size_of(net)
+    x = torch.rand(4, 3, size, size, device=device) if size else torch.randn(4, net.z_size, device=device)
+    with torch.no_grad(), _Watch(x) as watch:
         net.train()(x)
     return watch
 
@@ -1608,9 +2324,11 @@ def _rubric_leaky(D):
     return bool(slopes) and all(0.1 <= slope <= 0.2 for slope in slopes), f"slopes {_listed(slopes)}."
 
 
-def _rubric_norm(D):
+def _rubric_norm(D, real_loss=None):
     watch = _looked_at(D)
     count, first = sum(step.name == "batch_norm" for step in watch.steps), "batch_norm" in watch.by_layer()[0]
+    if not count and callable(real_loss) and _is_linear(real_loss, _device_of(D)):
+        return None, "no BatchNorm: a critic with Wasserstein's loss and a gradient penalty does without. Is there one?"
     return count > 0 and not first, f"{count} BatchNorm layers, {'one' if first else 'none'} of them on the first layer."
 
 
@@ -1625,16 +2343,17 @@ def _rubric_dropout(D):
 
 
 def _rubric_value(D, real_loss):
-    images = 100 * torch.randn(5, 3, 32, 32, device=_device_of(D))
+    size = _size_of(D)
+    images = 100 * torch.randn(5, 3, size, size, device=_device_of(D))
     out = D(images)
     if tuple(out.shape) != (5, 1):
         return False, f"D gives {_summary(out)} for 5 images."
+    if not _read_as_probability(D, real_loss):
+        return False, "D gives logits, and the sigmoid is nowhere."
     if _gives_probabilities(D):
         return True, "D ends in a sigmoid."
-    if hasattr(D, "probability") and ((D.probability(images) >= 0) & (D.probability(images) <= 1)).all():
-        return True, "D gives logits, and D.probability the probability."
     inside = _logistic_label(real_loss, _device_of(D)) is not None
-    return inside, f"D gives logits, and the sigmoid is {'inside the loss' if inside else 'nowhere'}."
+    return True, f"D gives logits, and {'the sigmoid is inside the loss' if inside else 'D.probability the probability'}."
 
 
 def _rubric_depth(G, D):
@@ -1644,9 +2363,12 @@ def _rubric_depth(G, D):
 
 def _rubric_transposed(G):
     watch = _looked_at(G)
+    return _well_transposed(watch), f"kernel/stride {_listed([f'{k}/{stride}' for k, stride in watch.kernels('conv')])}."
+
+
+def _well_transposed(watch):
     sizes = watch.kernels("conv")
-    good = bool(watch.kernels("conv_transpose2d")) and sizes[-1][1] == 1 and not any(k % stride for k, stride in sizes)
-    return good, f"kernel/stride {_listed([f'{kernel}/{stride}' for kernel, stride in sizes])}."
+    return bool(watch.kernels("conv_transpose2d")) and sizes[-1][1] == 1 and not any(k % stride for k, stride in sizes)
 
 
 def _rubric_less_dropout(G, D):
@@ -1655,9 +2377,13 @@ def _rubric_less_dropout(G, D):
 
 
 def _rubric_parts(G):
-    parts, names = {"BatchNorm": "batch_norm", "ReLU": "relu", "tanh": "tanh"}, _looked_at(G).names()
-    absent = [part for part, name in parts.items() if name not in names]
+    absent = _absent_parts(_looked_at(G))
     return not absent, f"no {' and no '.join(absent)}." if absent else ""
+
+
+def _absent_parts(watch):
+    parts = {"BatchNorm": "batch_norm", "ReLU": "relu", "tanh": "tanh"}
+    return [part for part, name in parts.items() if name not in watch.names()]
 
 
 def _rubric_shape(G, real_images):
@@ -1667,8 +2393,9 @@ def _rubric_shape(G, real_images):
 
 def _rubric_losses(real_loss, fake_loss, D):
     met, note = _rubric_check(test_losses, real_loss, fake_loss, D)
-    label = _logistic_label(real_loss, _device_of(D)) if met else None
-    return met, note or ("" if label is None else f"the real label is {label:.2g}, the fake label 0.")
+    label = _real_label(real_loss, _device_of(D)) if met else None
+    smoothed = label is None or label <= 0.99
+    return met and smoothed, note or ("" if label is None else f"the real label is {label:.2g}, the fake label 0.")
 
 
 def _rubric_optimizers(d_optimizer, g_optimizer, D, G):

@@ -17,10 +17,14 @@ class Answer(NamedTuple):
 
 
 class Answers(list):
-    """The answers to one exercise, in the order in which they were added."""
+    """The answers to one exercise, in the order in which they were added.
 
-    def __init__(self, check):
-        self.check = check
+    aside: advice that most answers get because they leave out what a few answers show, by some of its words. A sound
+    answer may get it without naming it.
+    """
+
+    def __init__(self, check, aside=()):
+        self.check, self.aside = check, aside
 
     def sound(self, name, *args, advice=""):
         self.append(Answer(name, args, "sound", advice))

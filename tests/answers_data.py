@@ -1,5 +1,6 @@
 """Right and wrong answers to get_dataloader and scale, as learners write them."""
 
+import functools
 import random
 import tempfile
 from pathlib import Path
@@ -133,7 +134,10 @@ class OwnLoader:
     """No DataLoader, but all that training asks of one."""
 
     def __init__(self, data, batch_size):
-        self.images, self.batch_size = torch.stack([image for image, _ in data]), batch_size
+        self.dataset, self.images, self.batch_size = data, torch.stack([image for image, _ in data]), batch_size
+
+    def __len__(self):
+        return -(-len(self.images) // self.batch_size)
 
     def __iter__(self):
         order = list(range(len(self.images)))
@@ -333,7 +337,7 @@ loaders.wrong("pictures, not tensors", no_tensors, says="ToTensor")
 loaders.wrong("channels last", channels_at_the_end, says="(4, 32, 32, 3)")
 loaders.wrong("half of the folder", half_the_folder, says="of them")
 loaders.wrong("no argument data_dir", no_data_dir, says="signature")
-loaders.not_begun("nothing returned", nothing)
+loaders.wrong("return forgotten", nothing, says="`return` forgotten")
 loaders.not_begun("NotImplementedError", not_written)
 
 
@@ -394,9 +398,9 @@ scales.sound(
 )
 scales.sound("clamped besides", lambda x, feature_range=(-1, 1): min_max_names(x, feature_range).clamp(*feature_range))
 scales.sound("through numpy", through_numpy)
-scales.sound("in double precision", double_precision)
 scales.sound("further arguments", lambda x, feature_range=(-1, 1), data_range=(0, 1): min_max_names(x, feature_range))
 
+scales.wrong("in double precision", double_precision, says="float64")
 scales.wrong("identity", lambda x, feature_range=(-1, 1): x, says="as it was")
 scales.wrong("a copy", lambda x, feature_range=(-1, 1): x.clone(), says="as it was")
 scales.wrong("range ignored", lambda x, feature_range=(-1, 1): x * 2 - 1, says="(-1, 1) only")
@@ -454,7 +458,10 @@ def seeded_at_every_pass(batch_size, image_size, data_dir="processed_celeba_smal
 
 class Wrapped:
     def __init__(self, loader):
-        self.loader = loader
+        self.loader, self.dataset = loader, loader.dataset
+
+    def __len__(self):
+        return len(self.loader)
 
     def __iter__(self):
         for images, labels in self.loader:
@@ -503,3 +510,251 @@ loaders.wrong("a negative", with_steps("size", TENSOR, transforms.Lambda(lambda 
 loaders.wrong("one row more than columns", one_row_more, says="(4, 3, 33, 32)")
 loaders.wrong("a list of batches", a_list, says="the same order")
 loaders.wrong("batches as dictionaries", dictionaries, says="(images, labels)")
+
+
+# Of further kinds: samplers, transforms v2, and faults that only pictures with a top, a left and a frame can show
+
+
+def by_images(change):
+    """A loader whose pictures, batches of tensors, are changed by a function."""
+
+    class Changed(Wrapped):
+        def __iter__(self):
+            for images, labels in self.loader:
+                yield change(images), labels
+
+    return lambda batch_size, image_size, data_dir="processed_celeba_small/": Changed(
+        plain(batch_size, image_size, data_dir)
+    )
+
+
+class NoLength(Wrapped):
+    __len__ = None
+
+
+class NoDataset:
+    def __init__(self, loader):
+        self.loader = loader
+
+    def __len__(self):
+        return len(self.loader)
+
+    def __iter__(self):
+        return iter(self.loader)
+
+
+class Endless(Wrapped):
+    def __iter__(self):
+        while True:
+            yield from self.loader
+
+
+class WithIndex(Wrapped):
+    def __iter__(self):
+        for number, (images, labels) in enumerate(self.loader):
+            yield images, labels, number
+
+
+def through(kind):
+    return lambda batch_size, image_size, data_dir="processed_celeba_small/": kind(
+        plain(batch_size, image_size, data_dir)
+    )
+
+
+class Stream(torch.utils.data.IterableDataset):
+    def __init__(self, data):
+        self.data = data
+
+    def __iter__(self):
+        for index in torch.randperm(len(self.data)).tolist():
+            yield self.data[index]
+
+
+def streamed(batch_size, image_size, data_dir="processed_celeba_small/"):
+    return DataLoader(Stream(faces(image_size, data_dir)), batch_size)
+
+
+def same_batches(batch_size, image_size, data_dir="processed_celeba_small/"):
+    data = faces(image_size, data_dir)
+    starts = range(0, len(data) - batch_size + 1, batch_size)
+    batches = [list(range(first, first + batch_size)) for first in starts]
+
+    class Batches(torch.utils.data.Sampler):
+        def __init__(self):
+            pass
+
+        def __iter__(self):
+            return iter(random.sample(batches, len(batches)))
+
+        def __len__(self):
+            return len(batches)
+
+    return DataLoader(data, batch_sampler=Batches())
+
+
+def beside_the_notebook(batch_size, image_size, data_dir="processed_celeba_small/"):
+    return plain(batch_size, image_size, "./" + data_dir)
+
+
+def other_names(batch_size, img_size, data_dir="processed_celeba_small/"):
+    return plain(batch_size, img_size, data_dir)
+
+
+def other_names_all(bs, size, folder):
+    return plain(bs, size, folder)
+
+
+def names_exchanged(image_size, batch_size, data_dir="processed_celeba_small/"):
+    return plain(batch_size, image_size, data_dir)
+
+
+def random_crop_alone(batch_size, image_size, data_dir="processed_celeba_small/"):
+    return DataLoader(folder(data_dir, transforms.RandomCrop(image_size), TENSOR), batch_size, shuffle=True)
+
+
+def resized_crop_of(*limits):
+    def get_dataloader(batch_size, image_size, data_dir="processed_celeba_small/"):
+        crop = transforms.RandomResizedCrop(image_size, *limits)
+        return DataLoader(folder(data_dir, crop, TENSOR), batch_size, shuffle=True)
+
+    return get_dataloader
+
+
+def prefetching(batch_size, image_size, data_dir="processed_celeba_small/"):
+    return DataLoader(
+        faces(image_size, data_dir), batch_size, shuffle=True, num_workers=1, prefetch_factor=1, persistent_workers=True
+    )
+
+
+def random_subset(batch_size, image_size, data_dir="processed_celeba_small/"):
+    data = faces(image_size, data_dir)
+    return DataLoader(data, batch_size, sampler=torch.utils.data.SubsetRandomSampler(range(len(data))))
+
+
+def two_folders_joined(batch_size, image_size, data_dir="processed_celeba_small/"):
+    data = faces(image_size, data_dir)
+    both = torch.utils.data.ConcatDataset([data, data])
+    return DataLoader(both, batch_size, shuffle=True)
+
+
+def newer_augmented(batch_size, image_size, data_dir="processed_celeba_small/"):
+    steps = [
+        v2.RandomResizedCrop(image_size, scale=(0.85, 1.0), antialias=True),
+        v2.RandomHorizontalFlip(),
+        v2.ColorJitter(0.1, 0.1, 0.1),
+        v2.ToImage(),
+        v2.ToDtype(torch.float32, scale=True),
+    ]
+    return DataLoader(datasets.ImageFolder(data_dir, v2.Compose(steps)), batch_size, shuffle=True)
+
+
+def newer_in_batches(batch_size, image_size, data_dir="processed_celeba_small/"):
+    """v2 transforms on a whole batch, in collate_fn."""
+    steps = v2.Compose([v2.Resize((image_size, image_size)), v2.ToDtype(torch.float32, scale=True)])
+
+    def collate(pairs):
+        return steps(torch.stack([image for image, _ in pairs])), torch.tensor([label for _, label in pairs])
+
+    data = datasets.ImageFolder(data_dir, v2.PILToTensor())
+    return DataLoader(data, batch_size, shuffle=True, collate_fn=collate)
+
+
+def newer_unscaled(batch_size, image_size, data_dir="processed_celeba_small/"):
+    steps = [v2.ToImage(), v2.Resize((image_size, image_size)), v2.ToDtype(torch.float32)]
+    return DataLoader(datasets.ImageFolder(data_dir, v2.Compose(steps)), batch_size, shuffle=True)
+
+
+def half_the_time(change):
+    return transforms.Lambda(lambda x: change(x) if random.random() < 0.5 else x)
+
+
+loaders.sound("SubsetRandomSampler", random_subset)
+loaders.sound("workers that stay, prefetching", prefetching)
+loaders.sound("the folder twice over", two_folders_joined)
+loaders.sound("transforms v2, augmented", newer_augmented)
+loaders.sound("transforms v2 on whole batches", newer_in_batches)
+loaders.sound("RandomResizedCrop from nine tenths", resized_crop_of((0.9, 1.0)))
+loaders.sound("./ before data_dir", beside_the_notebook, advice="root of the disk")
+loaders.sound("another name for image_size", other_names, advice="other names")
+loaders.sound("other names for all", other_names_all, advice="other names")
+loaders.sound("the same faces in each batch", same_batches, advice="always share a batch")
+loaders.wrong("arguments in another order", names_exchanged, says="batch_size, image_size, data_dir")
+loaders.wrong("RandomCrop without a resize", random_crop_alone, says="a part of each")
+loaders.wrong("RandomResizedCrop as it comes", resized_crop_of(), says="a part of each")
+loaders.wrong("RandomResizedCrop, small parts", resized_crop_of((0.08, 0.3)), says="a part of each")
+loaders.wrong("a half cut out", with_steps(transforms.CenterCrop(40), "size", TENSOR), says="a part of each")
+loaders.wrong(
+    "height and width exchanged",
+    with_steps("size", TENSOR, transforms.Lambda(lambda x: x.transpose(1, 2))),
+    says="exchanged",
+)
+loaders.wrong(
+    "exchanged half the time",
+    with_steps("size", TENSOR, half_the_time(lambda x: x.transpose(1, 2))),
+    says="exchanged",
+)
+loaders.wrong(
+    "upside down half the time",
+    with_steps("size", transforms.RandomVerticalFlip(), TENSOR),
+    says="upside down",
+)
+loaders.wrong("turned by 90 degrees", with_steps("size", TENSOR, transforms.Lambda(lambda x: x.rot90(1, (1, 2)))))
+loaders.wrong(
+    "green, red, blue", with_steps("size", TENSOR, transforms.Lambda(lambda x: x[[1, 0, 2]])), says="other colours"
+)
+loaders.wrong(
+    "red, blue, green", with_steps("size", TENSOR, transforms.Lambda(lambda x: x[[0, 2, 1]])), says="other colours"
+)
+loaders.wrong("float64", with_steps("size", TENSOR, transforms.Lambda(lambda x: x.double())), says="float64")
+loaders.wrong("float16", by_images(lambda x: x.half()), says="float16")
+loaders.wrong(
+    "divided by 255 twice", with_steps("size", TENSOR, transforms.Lambda(lambda x: x / 255)), says="one too many"
+)
+loaders.wrong("transforms v2, not scaled", newer_unscaled, says="[0, 1]")
+loaders.wrong("three things in a batch", through(WithIndex), says="a tuple of 3")
+loaders.wrong("no end", through(Endless), says="goes on")
+loaders.wrong("no length", through(NoLength), says="length")
+loaders.wrong("a stream without a length", streamed, says="length")
+loaders.wrong("no dataset", through(NoDataset), says="loader.dataset")
+
+
+def stretched(low, high, x, feature_range=(-1, 1)):
+    """The general function, of which scale is a part."""
+    return (x - low) / (high - low) * (feature_range[1] - feature_range[0]) + feature_range[0]
+
+
+def by_ranges(x, data_range, feature_range=(-1, 1)):
+    return stretched(*data_range, x, feature_range)
+
+
+def scale_forgets_return(x, feature_range=(-1, 1)):
+    low, high = feature_range
+    scaled = x * (high - low) + low  # noqa: F841
+
+
+class Scaler(torch.nn.Module):
+    def forward(self, x, feature_range=(-1, 1)):
+        return x * (feature_range[1] - feature_range[0]) + feature_range[0]
+
+
+scales.sound("a part of a general function", functools.partial(stretched, 0.0, 1.0))
+scales.sound("a part, by name", functools.partial(by_ranges, data_range=(0, 1)))
+scales.sound("a Module", Scaler())
+scales.sound(
+    "addcmul",
+    lambda x, feature_range=(-1, 1): torch.addcmul(
+        torch.full_like(x, feature_range[0]), x, torch.tensor(float(feature_range[1] - feature_range[0]))
+    ),
+)
+scales.wrong("return forgotten", scale_forgets_return, says="`return` forgotten")
+scales.wrong(
+    "numpy, in float64",
+    lambda x, feature_range=(-1, 1): torch.from_numpy(np.interp(x.numpy(), (0, 1), feature_range)),
+    says="float64",
+)
+scales.wrong("half precision", lambda x, feature_range=(-1, 1): min_max_names(x, feature_range).half(), says="float16")
+scales.wrong("arguments in another order", lambda feature_range, x: min_max_names(x, feature_range), says="scale(x,")
+scales.wrong("channels turned round", lambda x, feature_range=(-1, 1): min_max_names(x.flip(-3), feature_range))
+scales.wrong(
+    "height and width exchanged", lambda x, feature_range=(-1, 1): min_max_names(x.transpose(-1, -2), feature_range)
+)

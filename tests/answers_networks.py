@@ -9,8 +9,10 @@ from answers import Answers
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-discriminators = Answers("test_discriminator")
-generators = Answers("test_generator")
+discriminators = Answers(
+    "test_discriminator", aside=("D has no dropout", "one kernel size", "other than BatchNorm", "D has no LeakyReLU")
+)
+generators = Answers("test_generator", aside=("a last layer of stride 1", "other layers in their place"))
 initials = Answers("test_weights_init")
 
 
@@ -274,7 +276,7 @@ discriminators.sound("residual", ResidualD)
 discriminators.sound("ModuleList", ModuleListD)
 discriminators.sound("four convolutions", EvenDeeperD)
 discriminators.sound("pixel_unshuffle", UnshuffleD)
-discriminators.sound("defaults and a further argument", WidthFromSettingD)
+discriminators.sound("image_size taken and ignored", WidthFromSettingD, advice="does not fit pictures of 64 x 64")
 discriminators.sound("BatchNorm on the first layer", FirstNormD, advice="BatchNorm on D's first layer")
 discriminators.sound("ReLU", ReluD, advice="ReLU in D")
 discriminators.sound("no normalisation", NoNormD, advice="no normalisation")
@@ -817,13 +819,13 @@ generators.sound("resize and convolve", ResizeG)
 generators.sound("pixel_shuffle", ShuffleG)
 generators.sound("z brought to one length", PixelNormG)
 generators.sound("spectral norm", SpectralG)
-generators.sound("dropout", DropoutG)
+generators.sound("dropout", DropoutG, advice="less dropout than the discriminator")
 generators.sound("BatchNorm1d on the first layer", NormedVectorG)
 generators.sound("hardtanh", HardTanhG)
 generators.sound("a stretched sigmoid", SigmoidStretchedG)
 generators.sound("small weights from the start", SmallStartG)
 generators.sound("two layers deeper than D", DeepG, EarlierD)
-generators.sound("no deeper than D", SizedG, EarlierD, advice="deeper than D")
+generators.sound("no deeper than D", SizedG, EarlierD, advice="deeper than the discriminator")
 generators.sound("BatchNorm on the last layer", LastNormG, advice="BatchNorm on G's last layer")
 generators.sound("no normalisation", NoNormG, advice="no normalisation")
 generators.sound("kernel 5, stride 2", CheckerboardG, advice="checkerboards")

@@ -9,9 +9,9 @@ from answers import Answers
 from answers_networks import EarlierD, SigmoidD, SizedG, TutorialD
 from torch import nn
 
-losses = Answers("test_losses")
-optimizers = Answers("test_optimizers")
-steps = Answers("test_training_steps")
+losses = Answers("test_losses", aside=("smoothing on the real side only", "no sigmoid, neither in D nor in the losses"))
+optimizers = Answers("test_optimizers", aside=("in place of Adam",))
+steps = Answers("test_training_steps", aside=("have no argument fake_images",))
 
 torch.manual_seed(0)
 LOGITS_D, SIGMOID_D, TUTORIAL_D = EarlierD(16), SigmoidD(16), TutorialD(16)
@@ -86,10 +86,28 @@ losses.sound("smoothed", lambda D_out: real_squeezed(D_out, True), fake_squeezed
 losses.sound("smoothed to 0.9", toward(0.9), fake_logits, LOGITS_D)
 losses.sound("smoothed to 0.7", toward(0.7), fake_logits)
 losses.sound("labels drawn from 0.7 to 1.2", noisy(0.7, 1.2), fake_logits, LOGITS_D)
-losses.sound("probabilities", real_probabilities, fake_probabilities)
-losses.sound("probabilities, with D", real_probabilities, fake_probabilities, SIGMOID_D)
-losses.sound("probabilities, the tutorial's D", real_probabilities, fake_probabilities, TUTORIAL_D)
-losses.sound("probabilities, smoothed", toward(0.9, F.binary_cross_entropy), fake_probabilities, SIGMOID_D)
+losses.sound("probabilities", real_probabilities, fake_probabilities, advice="BCELoss takes probabilities")
+losses.sound(
+    "probabilities, with D",
+    real_probabilities,
+    fake_probabilities,
+    SIGMOID_D,
+    advice="BCELoss takes probabilities",
+)
+losses.sound(
+    "probabilities, the tutorial's D",
+    real_probabilities,
+    fake_probabilities,
+    TUTORIAL_D,
+    advice="BCELoss takes probabilities",
+)
+losses.sound(
+    "probabilities, smoothed",
+    toward(0.9, F.binary_cross_entropy),
+    fake_probabilities,
+    SIGMOID_D,
+    advice="BCELoss takes probabilities",
+)
 losses.sound(
     "logarithms by hand",
     lambda D_out: -torch.log(D_out + 1e-8).mean(),
@@ -586,6 +604,7 @@ steps.sound("clipped gradients", d_clipped, g_step)
 steps.sound("R1 penalty", d_penalised, g_step)
 steps.sound("mirrored, with noise", d_mirrored, g_step)
 steps.sound("G in eval mode for a moment", d_modes_restored, g_step)
+steps.sound("no argument fake_images", d_step, g_step, advice="have no argument fake_images")
 steps.sound("further arguments", d_more, g_step)
 steps.sound("the loss with its graph", d_step, g_returns_graph, advice="graph")
 steps.sound("z of a fixed length", d_step, g_global_z_size, advice="G.z_size")
@@ -974,6 +993,7 @@ losses.sound(
     lambda D_out: real_probabilities(torch.sigmoid(D_out)),
     lambda D_out: fake_probabilities(torch.sigmoid(D_out)),
     LOGITS_D,
+    advice="BCELoss takes probabilities",
 )
 losses.wrong(
     "only the highest output", lambda D_out: real_logits(D_out.max().view(1, 1)), fake_logits, says="1 of them"
