@@ -1564,8 +1564,8 @@ def _fail_sigmoids(where):
 def test_optimizers(d_optimizer, g_optimizer, D, G):
     """Check the two optimizers: all of one network's parameters each, no others, and a learning rate that can work."""
     for name, optimizer in (("d_optimizer", d_optimizer), ("g_optimizer", g_optimizer)):
-        if optimizer is None:
-            raise _NotBegun(f"{name} is None")
+        if optimizer in (None, ...):  # as the notebook has it before an answer is written
+            raise _NotBegun(f"{name} is {optimizer}")
         if not hasattr(optimizer, "param_groups") or not hasattr(optimizer, "zero_grad"):
             _fail(f"{name} to be an optimizer of torch.optim.", f"{_summary(optimizer)}.",
                   "training calls its zero_grad() and step().", f"{name} = torch.optim.Adam(...).")
@@ -2237,7 +2237,7 @@ class RubricReport:
 
 def rubric_report(get_dataloader=None, scale=None, D=None, G=None, weights_init_normal=None, real_loss=None,
                   fake_loss=None, d_optimizer=None, g_optimizer=None, discriminator_step=None, generator_step=None,
-                  history=None, samples=None, real_images=None, fake_images=None):
+                  history=None, samples=None, real_images=None, fake_images=None, mode_difference=None):
     """Go through the rubric with what the notebook built. Returns a RubricReport; what is left out counts as not met.
 
     history: {"images": [...], "d_loss": [...], "g_loss": [...]}; samples: the fixed z's faces, one batch for each time
@@ -2280,7 +2280,11 @@ def rubric_report(get_dataloader=None, scale=None, D=None, G=None, weights_init_
     line("Results", "the fixed z's faces kept through training", _rubric_samples, "samples")
     line("Results", "BatchNorm's running statistics, and what eval() changes, shown and explained",
          _rubric_statistics, "G")
+    line("Results", "the effect of train() and eval() on the faces measured", functools.partial(
+        _rubric_check, test_mode_difference), "mode_difference")
     line("Results", "the faces are realistic", _rubric_faces, "real_images", "fake_images")
+    for asked in ("what is noticed about the faces", "how they could be improved", "one change tried, before and after"):
+        line("Analysis", f"in writing: {asked}", lambda: (None, "the answer stands in the notebook, under Questions."))
     return RubricReport(lines, _faces_png(real_images, fake_images))
 
 

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
          "--disable-background-networking", "--disable-component-update"]
 PICTURES, EPOCHS = 320, 2_000  # longer than the test waits
-CHECKS = 8
+CHECKS = 9
 
 
 @pytest.fixture

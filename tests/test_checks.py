@@ -657,7 +657,7 @@ def test_student_edition_fails_kindly(student_edition, monkeypatch, tmp_path, ca
     assert "SOLUTION" not in text
     assert not any(cell.get("outputs") for cell in nbformat.reads(text, as_version=4).cells)
     found = verdicts_of(code_cells(student_edition), monkeypatch, tmp_path, capsys)
-    assert len(found) == 8
+    assert len(found) == 9
     for failure in found:
         assert isinstance(failure, AssertionError), failure
         assert "not begun yet" in assert_well_worded(failure)
@@ -672,7 +672,7 @@ def test_student_edition_with_the_solutions_put_back_passes(student_edition, mon
             student = STUB.sub(solution.replace("\\", r"\\"), student, count=1)
         restored.append(student)
         assert student == re.sub(r"^ *### (BEGIN|END) SOLUTION\n?", "", teacher, flags=re.MULTILINE).rstrip("\n")
-    assert verdicts_of(restored, monkeypatch, tmp_path, capsys) == 8 * ["passed"]
+    assert verdicts_of(restored, monkeypatch, tmp_path, capsys) == 9 * ["passed"]
 
 
 # On a GPU
