@@ -201,6 +201,13 @@ def test_the_same_answer_gets_the_same_verdict(capsys):
 # The rubric report
 
 
+def mode_difference(G, z, one, other, training):
+    G.train(training)
+    with torch.no_grad():
+        first, second = (G(torch.cat([z, rest]))[: len(z)] for rest in (one, other))
+    return (first - second).abs().mean().item()
+
+
 def solved():
     """All that the report asks for, from small networks: some lines are met, some are not."""
     D, G = EarlierD(16), SizedG(20, 16)
@@ -216,6 +223,7 @@ def solved():
         "g_optimizer": torch.optim.Adam(G.parameters(), 0.0002, (0.3, 0.999)),
         "discriminator_step": d_step,
         "generator_step": g_step,
+        "mode_difference": mode_difference,
         "history": {"images": [64, 128], "d_loss": [1.4, 1.2], "g_loss": [0.7, 0.9]},
         "samples": [torch.zeros(4, 3, 32, 32), torch.ones(4, 3, 32, 32)],
         "real_images": torch.rand(16, 3, 32, 32),
@@ -236,7 +244,7 @@ def test_rubric_of_a_solved_notebook():
         "transposed convolutions",
         "a loss for real and one for fake",
     }
-    assert list(verdicts(report).values()).count("a person decides") == 2
+    assert list(verdicts(report).values()).count("a person decides") == 5  # three of them answers in writing
     page = report._repr_html_()
     assert page.count("<tr>") == len(report.lines) and "data:image/png;base64," in page
     assert all(asked in str(report).replace("\n" + 18 * " ", " ") for asked in verdicts(report))
@@ -367,7 +375,8 @@ def test_compiled_networks_are_judged_underneath(capfd):
 def test_rubric_says_what_is_missing(absent):
     given = {name: value for name, value in solved().items() if absent not in (name, "all")}
     report = tests.rubric_report(**given)
-    lines = [(verdict, note) for *_, verdict, note in report.lines if f"no {absent}" in note or absent == "all"]
+    lines = [(verdict, note) for part, _, verdict, note in report.lines
+             if f"no {absent}" in note or absent == "all" and part != "Analysis"]
     assert lines
     assert {verdict for verdict, _ in lines} == {"not met"}
     assert report._repr_html_()
@@ -597,6 +606,53 @@ def test_a_fault_planted_in_the_notebook_is_caught(notebook, marker, changes):
     with pytest.raises(AssertionError) as failure:
         run_exercise(notebook, marker, source)
     assert_well_worded(failure.value)
+
+
+# The comparison of the two modes
+
+
+def unset(G, z, one, other, training):
+    with torch.no_grad():
+        first, second = (G(torch.cat([z, rest]))[: len(z)] for rest in (one, other))
+    return (first - second).abs().mean().item()
+
+
+def always_eval(G, z, one, other, training):
+    return unset(G.eval(), z, one, other, training)
+
+
+def whole_batch(G, z, one, other, training):
+    G.train(training)
+    return (G(torch.cat([z, one])) - G(torch.cat([z, other]))).abs().mean().item()
+
+
+def squared(G, z, one, other, training):
+    return mode_difference(G, z, one, other, training) ** 2
+
+
+def no_return(G, z, one, other, training):
+    mode_difference(G, z, one, other, training)
+
+
+def every_pixel(G, z, one, other, training):
+    G.train(training)
+    return (G(torch.cat([z, one])) - G(torch.cat([z, other])))[: len(z)].abs()
+
+
+@pytest.mark.parametrize("answer, says", [
+    (unset, "G.train(training), before the faces are made"), (always_eval, "uses the batch at hand"),
+    (whole_batch, "the first len(z) of each batch"), (squared, "another measure"), (no_return, "None."),
+    (every_pixel, "a mean over all pixels is one number"),
+])
+def test_a_wrong_comparison_of_modes_is_told_what_is_wrong(answer, says):
+    with pytest.raises(AssertionError) as failure:
+        tests.test_mode_difference(answer)
+    assert says in assert_well_worded(failure.value)
+
+
+def test_a_sound_comparison_of_modes_passes(capsys):
+    tests.test_mode_difference(mode_difference)
+    assert capsys.readouterr().out == "Tests Passed\n"
 
 
 # The student edition
