@@ -88,14 +88,14 @@ def test_cells_run_twice_and_out_of_order(kernel, tmp_path):
     session.run(*[source for source in RESULTS for _ in range(2)])
     assert {path.suffix for path in tmp_path.glob("results/*/*")} >= {".gif", ".pt2", ".pt"}
 
-    session.run(cell("= build_network("))  # new networks, but the old ones' optimizers
+    session.run(cell("D, G = build_network("))  # new networks, but the old ones' optimizers
     error = session.fail(cell(TRAINING))
     assert len(error) == 1 and "d_optimizer moves other weights than those of D, G, G_average" in error[0]
-    session.run(*cells("= build_network(", "d_optimizer = torch"), cell(TRAINING))
+    session.run(*cells("D, G = build_network(", "d_optimizer = torch.optim"), cell(TRAINING))
     assert session.run(WEIGHTS).text == weights  # the checkpoint's
 
-    session.run(cell("= build_network(").replace("_conv_dim = 8", "_conv_dim = 12"),
-                *cells("device = torch.device", "d_optimizer = torch"))
+    session.run(cell("D, G = build_network(").replace("_conv_dim = 8", "_conv_dim = 12"),
+                *cells("device = helper.find_device", "d_optimizer = torch.optim"))
     error = session.fail(cell(TRAINING))
     assert len(error) == 1 and "holds a run with other settings (D: then" in error[0]
 
