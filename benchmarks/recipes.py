@@ -58,6 +58,8 @@ RECIPES = COMPARED | {
     # the default with another learning rate
     "rate_0002": Recipe(SLOWER),
     "rate_0008": Recipe({"learning_rate": 8e-4}),
+    # the default with the label 1 in G's step
+    "smoothed_for_d": Recipe(steps=losses.smoothed_for_d),
     # rate_0002 with one thing changed
     "augmented": Recipe(SLOWER | {"Discriminator": EARLY}),
     "batch_16": Recipe(SLOWER | {"batch_size": 16}),

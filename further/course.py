@@ -9,13 +9,14 @@ Nothing here is a copy of the notebook: change a cell there, and it changes here
 import ast
 import json
 import linecache
+import math
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import torch
 from IPython.core.inputtransformer2 import TransformerManager
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, RandomSampler
 
 import helper
 from common import FaceError
@@ -165,20 +166,22 @@ def parts_of(own):
     return {name: getattr(own, name) for name in PARTS}
 
 
-def loader_of(own, photographs):
+def loader_of(own, photographs, epoch=None):
     """DataLoader of shuffled batches (images (B, C, S, S) in [0, 1], labels 0) of photographs, uint8 (N, C, S, S).
 
+    epoch: how many of them, drawn anew each time, one pass over the loader takes; as it is, all.
     What is a DataLoader already is returned as it is.
     """
     if isinstance(photographs, DataLoader):
         return photographs
     faces = helper.DecodedFaces(photographs, torch.zeros(len(photographs), dtype=torch.long))
-    return DataLoader(faces, own.batch_size, shuffle=True, collate_fn=list)
+    drawn = RandomSampler(faces, num_samples=epoch and min(epoch, len(faces)))
+    return DataLoader(faces, own.batch_size, sampler=drawn, collate_fn=list)
 
 
 def epochs_for(loader, images):
     """How often `fit` goes through the loader until about so many images were seen, 1 or more."""
-    return max(1, round(images / len(loader.dataset)))
+    return max(1, round(images / len(loader.sampler)))
 
 
 def steps_for(own, photographs, images):
@@ -187,8 +190,29 @@ def steps_for(own, photographs, images):
     return epochs_for(loader, images) * len(loader)
 
 
+class ForSeconds(helper.TrainingRun):
+    """A TrainingRun that ends with the epoch that is nearest to so many seconds of training, `limit`.
+
+    How many epochs that will be is reckoned anew after each, from the pace so far.
+    """
+
+    limit = math.inf
+
+    def epochs(self):
+        self._reckon(self.epoch)
+        for epoch in super().epochs():
+            yield epoch
+            self._reckon(epoch + 1)
+            if self._bar is not None:
+                self._bar.total = self.total * self.batch
+
+    def _reckon(self, done):
+        if done and math.isfinite(self.limit):
+            self.total = max(done, round(done * self.limit / self.seconds))
+
+
 def fit(own, photographs, images, folder, loop=None, parts=None, sample=None, settings=None,
-        trouble=helper.signs_of_trouble):
+        trouble=helper.signs_of_trouble, seconds=math.inf):
     """Train until about `images` pictures were seen, in whole epochs; where `folder` holds a part of it, go on there.
 
     Args:
@@ -204,6 +228,7 @@ def fit(own, photographs, images, folder, loop=None, parts=None, sample=None, se
             faces of the part that is called G_average, if there is one.
         settings: dict of what else two trainings must share for one to go on with the other.
         trouble: function of (history, snapshots, seen) that returns signs of trouble, list of str.
+        seconds: float, train for about so long instead, in whole epochs; `images` is then a first guess of how far that is.
     Returns: helper.TrainingRun, done.
     Raises: FaceError as helper.TrainingRun does.
     """
@@ -213,7 +238,8 @@ def fit(own, photographs, images, folder, loop=None, parts=None, sample=None, se
         device = next(parts["G_average"].parameters()).device
         sample = helper.FixedFaces(parts["G_average"], own.random_z(8, own.z_size, device))
     settings = {"faces": helper.data_key(loader), "batch_size": loader.batch_size, **(settings or {})}
-    run = helper.TrainingRun(folder, epochs_for(loader, images), sample, settings, trouble=trouble, **parts)
+    run = ForSeconds(folder, epochs_for(loader, images), sample, settings, trouble=trouble, **parts)
+    run.limit = seconds
     (loop or _own_loop(own))(run, loader)
     return run
 

@@ -1,0 +1,255 @@
+"""A system beside the notebook's recipe: the faces, the training at equal seconds, the table and the picture of it.
+
+    def measure(given):
+        data = beside.faces(given)
+        judged = beside.compare({"hinge": hinge}, data, given)   # hinge: function that makes a System
+        return beside.table(judged, data), beside.picture(judged)
+
+    if __name__ == "__main__":
+        beside.main("hinge", __doc__, measure, images=12_000)
+"""
+
+import argparse
+import math
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+import torch
+from matplotlib.figure import Figure
+from torchvision.utils import make_grid
+
+import helper
+from common import FaceError
+from further import course
+from measures.needs import Missing
+
+EPOCH = 1000  # pictures between two looks at the clock
+HELD_OUT = 1000  # pictures kept out of training at most, with which as many generated ones are compared
+NOTEBOOK = "the notebook's"
+RESULTS = Path("results/further")
+
+
+class Data(NamedTuple):
+    """Faces, uint8 (N, 3, S, S): those to train on, and those kept out, which generated ones are compared with."""
+
+    photographs: torch.Tensor
+    reals: torch.Tensor
+
+
+class System(NamedTuple):
+    """What `course.fit` is to train and how faces are made of it afterwards.
+
+    own: what `course.set_up` gave; faces: function of a count that returns (count, 3, S, S) in [-1, 1], as they are to
+    be judged (as it is, those of own.G_average); loader: a DataLoader where it is not one of the photographs alone;
+    loop, parts, sample, settings, trouble: as `course.fit` takes them.
+    """
+
+    own: ModuleType
+    faces: object = None
+    loader: object = None
+    loop: object = None
+    parts: dict = None
+    sample: object = None
+    settings: dict = None
+    trouble: object = helper.signs_of_trouble
+
+
+class Judged(NamedTuple):
+    """One training, done. faces: uint8 (N, 3, S, S), made with the z of no other training."""
+
+    name: str
+    seed: int
+    run: helper.TrainingRun
+    system: System
+    faces: torch.Tensor
+
+
+# --- Faces ------------------------------------------------------------------------------------------------------------
+
+
+def load(folder=None, size=32):
+    """The faces of a folder of folders, as the notebook reads them: uint8 (N, 3, size, size). None: what find_faces finds.
+
+    Raises: FaceError if there is no such folder, or no picture in it.
+    """
+    folder = folder or helper.find_faces()
+    try:
+        loader = course.load().get_dataloader(1, size, folder)
+    except OSError as error:
+        raise FaceError(f"{folder} is not a folder of folders of pictures: {str(error).splitlines()[0]}") from None
+    return helper.decode_once(loader).dataset.images
+
+
+def split(photographs, held_out=HELD_OUT):
+    """Keep so many of them out, a quarter at most, chosen by chance but always the same ones. Returns Data.
+
+    Raises: FaceError if there are fewer than 100.
+    """
+    if len(photographs) < 100:
+        raise FaceError(f"{len(photographs)} faces are too few, because a quarter is kept out: give 100 or more.")
+    order = torch.randperm(len(photographs), generator=torch.Generator().manual_seed(0))
+    held_out = min(held_out, len(photographs) // 4)
+    return Data(photographs[order[held_out:]], photographs[order[:held_out]])
+
+
+def faces(given, size=32):
+    """The Data of what the command line names."""
+    return split(load(given.photographs, size))
+
+
+# --- Training ---------------------------------------------------------------------------------------------------------
+
+
+def notebook():
+    """The System that the notebook trains."""
+    return System(course.set_up())
+
+
+def made(system, count):
+    """Faces of a system, uint8 (count, 3, S, S)."""
+    own = system.own
+    if system.faces:
+        pictures = system.faces(count)
+    else:
+        pictures = helper.FixedFaces(own.G_average, own.random_z(count, own.z_size, own.device))()
+    return torch.from_numpy(helper.to_pixels(pictures)).permute(0, 3, 1, 2).contiguous()
+
+
+def train(system, photographs, images, folder=None, seconds=math.inf):
+    """Train a System until about `images` were seen, or for so many seconds. Returns the run, done."""
+    loader = system.loader or course.loader_of(system.own, photographs, EPOCH)
+    return course.fit(system.own, loader, images, folder, system.loop, system.parts, system.sample, system.settings,
+                      system.trouble, seconds)
+
+
+def compare(systems, data, given, base=notebook):
+    """Train the notebook's recipe until it has seen given.images, and every other system for as many seconds.
+
+    systems: {name: function that makes a System}; base: what makes the notebook's, for pictures of another size, say.
+    Returns: list of Judged, for each of given.seeds the notebook's first.
+    """
+    judged = []
+    for seed in given.seeds:
+        seconds = math.inf
+        for name, make in {NOTEBOOK: base, **systems}.items():
+            print(f"\n{name}, seed {seed}", flush=True)
+            torch.manual_seed(seed)
+            system = make()
+            folder = kept(given, f"{name}, seed {seed}")
+            run = train(system, data.photographs, given.images, folder, seconds)
+            if name == NOTEBOOK:
+                seconds = run.seconds
+            judged.append(Judged(name, seed, run, system, made(system, len(data.reals))))
+    return judged
+
+
+def kept(given, name):
+    """The folder for the checkpoints of one training: its name in the one that --folder gives; None without."""
+    return given.folder and Path(given.folder) / "".join(letter if letter.isalnum() else "_" for letter in name)
+
+
+# --- Table and picture ------------------------------------------------------------------------------------------------
+
+
+def distances(faces, reals):
+    """How far generated faces are from real ones, both uint8 (N, 3, S, S), 32 pixels wide or more: {heading: number}.
+
+    The Fréchet distance is taken in dlib's face embedding (measures/embedding.py); nan where that is not installed.
+    """
+    fakes, photographs = faces / 255, reals / 255
+    seeded = (torch.Generator().manual_seed(0) for _ in range(2))
+    return {
+        "sliced Wasserstein x 1000": helper.sliced_wasserstein(fakes, photographs, generator=next(seeded))["mean"],
+        "Fréchet, face embedding": _in_embedding(faces, reals),
+        "MS-SSIM of pairs": helper.variety(fakes, generator=next(seeded)),
+    }
+
+
+def _in_embedding(faces, reals):
+    from measures.embedding import face_embedding, feature_distances, features  # torchmetrics takes seconds to import
+
+    try:
+        return feature_distances(*(features(face_embedding(), some) for some in (faces, reals)))[0]
+    except Missing:
+        return math.nan
+
+
+FORMATS = {"sliced Wasserstein x 1000": ".1f", "Fréchet, face embedding": ".4f", "MS-SSIM of pairs": ".3f"}
+
+
+def table(judged, data, **more):
+    """Markdown: a row for each training, below one for real faces against the real ones that were kept out.
+
+    more: further columns, heading (with _ for a space) = function of a Judged that returns text; the first row has "-".
+    """
+    headings = [*FORMATS, *(heading.replace("_", " ") for heading in more)]
+    floor = distances(data.photographs[: len(data.reals)], data.reals)
+    rows = [["real faces", "", "", "", *(f"{floor[name]:{form}}" for name, form in FORMATS.items()), *["-"] * len(more)]]
+    for one in judged:
+        found = distances(one.faces, data.reals)
+        measured = [f"{found[name]:{form}}" for name, form in FORMATS.items()]
+        rows.append([one.name, str(one.seed), f"{one.run.images:,}", f"{one.run.seconds:,.0f}", *measured,
+                     *(column(one) for column in more.values())])
+    return markdown([f"{len(data.reals):,} faces each", "seed", "images", "seconds", *headings], rows)
+
+
+def markdown(headings, rows):
+    """A Markdown table of text."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def picture(judged, columns=8, lines=4):
+    """A Figure: the first faces of each system, those of its first seed."""
+    shown = {}
+    for one in judged:
+        shown.setdefault(one.name, one.faces)
+    figure = Figure(figsize=(2.6 * len(shown), 1.7), dpi=120, layout="constrained")
+    for axis, (name, some) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True):
+        axis.imshow(grid(some[: columns * lines], columns))
+        axis.set_title(name, fontsize=8)
+        axis.axis("off")
+    return figure
+
+
+def grid(pictures, columns):
+    """Pictures (N, 3, S, S), uint8 or in [-1, 1], as one: uint8 (H, W, 3), for imshow."""
+    if pictures.is_floating_point():
+        pictures = torch.from_numpy(helper.to_pixels(pictures)).permute(0, 3, 1, 2)
+    return make_grid(pictures, nrow=columns, padding=1, pad_value=255).permute(1, 2, 0).numpy()
+
+
+# --- The command line -------------------------------------------------------------------------------------------------
+
+
+def parser(name, doc, images):
+    """An ArgumentParser with what every system takes: a folder of faces, --images, --seeds, --folder."""
+    made = argparse.ArgumentParser(prog=f"python -m further.{name}", description=doc.splitlines()[0])
+    made.add_argument("photographs", nargs="?", help="folder of folders of faces (default: what the notebook would take)")
+    made.add_argument("--images", type=int, default=images, help=f"that the notebook's recipe sees (default {images:,})")
+    made.add_argument("--seeds", type=int, nargs="+", default=[0], help="one training for each (default: 0)")
+    made.add_argument("--folder", help="keep each training here, and go on with what is kept (default: keep none)")
+    return made
+
+
+def main(name, doc, measure, images, options=None, arguments=None):
+    """Run a system's file: print its table and write its picture, results/further/NAME.png.
+
+    measure: function of what the parser gave that returns (table, Figure); images: what --images is without being given;
+    options: {"--size": what add_argument takes, a dict}; arguments: list of str in place of the command line.
+    """
+    parsed = parser(name, doc, images)
+    for option, how in (options or {}).items():
+        parsed.add_argument(option, **how)
+    given = parsed.parse_intermixed_args(arguments)
+    try:
+        if given.images < 1:
+            raise FaceError(f"--images is {given.images}: give a whole number, 1 or more.")
+        text, figure = measure(given)
+    except FaceError as error:
+        sys.exit(f"further.{name}: {error}")
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    figure.savefig(RESULTS / f"{name}.png")
+    print(f"\n{text}\n\nThe picture is {RESULTS / f'{name}.png'}.")
