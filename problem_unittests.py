@@ -687,7 +687,12 @@ def _fail_pictures(what):
 
 
 def _judge_frame(what, pixels):
-    """The first folder's pictures: is each the right way up, and seen as far as its frame?"""
+    """The first folder's pictures: is each in colour, the right way up, and seen as far as its frame?"""
+    grey = pixels.std(1).amax((1, 2)) < 0.02
+    if grey.any():
+        _fail(f"{what} to show every picture in its colours.", f"{int(grey.sum())} of {len(pixels)} in grey.",
+              "what is done to the real pictures G learns to do: some of its faces would be grey.",
+              "the transforms: leave RandomGrayscale out, and any change of colour that shows.")
     above, below, left, right = (edge.mean(1) for edge in _edges(pixels))
     exchanged = (above > 0.5) & (below > 0.5) & ((left - right).abs() > 0.6) & (torch.minimum(left, right) < 0.25)
     turned = (above - below < -0.25) | exchanged

@@ -268,6 +268,11 @@ def grey_in_three(batch_size, image_size, data_dir="processed_celeba_small/"):
     return DataLoader(folder(data_dir, transforms.Grayscale(3), square(image_size), TENSOR), batch_size, shuffle=True)
 
 
+def sometimes_grey(batch_size, image_size, data_dir="processed_celeba_small/"):
+    steps = square(image_size), transforms.RandomGrayscale(0.5), TENSOR
+    return DataLoader(folder(data_dir, *steps), batch_size, shuffle=True)
+
+
 def normalised(batch_size, image_size, data_dir="processed_celeba_small/"):
     steps = square(image_size), TENSOR, transforms.Normalize((0.5,) * 3, (0.5,) * 3)
     return DataLoader(folder(data_dir, *steps), batch_size, shuffle=True)
@@ -329,6 +334,7 @@ loaders.wrong("a tuple with the loader", a_tuple)
 loaders.wrong("images without labels", images_only, says="(images, labels)")
 loaders.wrong("grey", grey, says="grey")
 loaders.wrong("grey in three channels", grey_in_three, says="grey")
+loaders.wrong("grey half the time", sometimes_grey, says="in grey")
 loaders.wrong("already scaled to [-1, 1]", normalised, says="leave Normalize out")
 loaders.wrong("normalised as for ImageNet", imagenet_normalised, says="[0, 1]")
 loaders.wrong("bytes", whole_numbers, says="ToTensor")
