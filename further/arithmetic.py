@@ -1,7 +1,7 @@
-"""A guide to convolution arithmetic for deep learning, Dumoulin and Visin, 2016; and
-Deconvolution and checkerboard artifacts, Odena, Dumoulin and Olah, 2016.
+"""Convolution arithmetic (Dumoulin and Visin, 2016) and checkerboards (Odena, Dumoulin and Olah, 2016).
 
-https://arxiv.org/abs/1603.07285, https://distill.pub/2016/deconv-checkerboard
+A guide to convolution arithmetic for deep learning: https://arxiv.org/abs/1603.07285
+Deconvolution and checkerboard artifacts: https://distill.pub/2016/deconv-checkerboard
 
     python -m further.arithmetic                     sixteen cases, then three generators
     python -m further.arithmetic FOLDER --seeds 0 1  on photographs
@@ -15,7 +15,9 @@ beside it kernel 3, stride 2 (1, 2 or 4 inputs to a pixel), and pictures made tw
 stride 1, which has no stride to show. All three see as many images. The two convolutions of stride 1 at the generator's
 end, which can smooth a checkerboard, are left as they are.
 
-MEASURED
+Measured: of the energy in 1,000 photographs, 76 millionths are at the stride's frequency. In 200 pictures of each untrained
+generator, seeds 0 and 1: 111,000 and 163,000 with kernel 3, 108,000 and 131,000 with kernel 4, 1,100 and 1,400 with
+resize. That kernel 4 paints every pixel from as many inputs makes little difference while its weights are random.
 """
 
 from typing import NamedTuple
