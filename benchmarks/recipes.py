@@ -21,7 +21,7 @@ import helper
 from benchmarks.others import IN_FLOAT32, LEARNERS, TUTORIAL, label_one, unchanged
 from benchmarks.quality import DRAWS, HELD_OUT, floor, load, measure, split, table
 from common import FaceError
-from further import best, course, layers, losses
+from further import best, course, layers, losses, stability
 
 NOTEBOOK = course.load()
 
@@ -80,9 +80,9 @@ RECIPES = COMPARED | {
     "two_time_scales": Recipe(IN_64S, d_rate=2),  # Heusel et al., 2017
     "hinge": Recipe(IN_64S, losses.hinge),
     "relativistic": Recipe(IN_64S, losses.relativistic),
-    "r1": Recipe(IN_64S, losses.r1),
-    "r1_stronger": Recipe(IN_64S, partial(losses.r1, scaled=4)),
-    "r1_weaker": Recipe(IN_64S, partial(losses.r1, scaled=0.25)),
+    "r1": Recipe(IN_64S, stability.lazy_r1),
+    "r1_stronger": Recipe(IN_64S, partial(stability.lazy_r1, scaled=4)),
+    "r1_weaker": Recipe(IN_64S, partial(stability.lazy_r1, scaled=0.25)),
     "residual": Recipe(IN_64S | {name: layers.with_shortcuts(getattr(NOTEBOOK, name))
                                  for name in ("Discriminator", "Generator")}),
     "spectral_norm": Recipe(IN_64S | {"Discriminator": layers.spectral(NOTEBOOK.Discriminator)}),

@@ -3,12 +3,9 @@
     own = course.set_up()
     own.discriminator_step, own.generator_step = losses.hinge(own)
 
-own: what `course.set_up` gives; of it scale, both losses and both steps are used.
+own: what `course.set_up` gives; of it scale and discriminator_step are used.
 """
 
-import itertools
-
-import torch
 import torch.nn.functional as F
 
 
@@ -66,25 +63,3 @@ def relativistic(own):
         return _step(F.softplus(D(latest["real"]) - D(fake_images)).mean(), G, g_optimizer)
 
     return discriminator_step, generator_step
-
-
-def r1(own, scaled=1, every=16):
-    """The notebook's losses and R1 (Mescheder et al., 2018): D's slope at photographs costs, so that D stays smooth.
-
-    D: + gamma / 2 * E[|grad D(x)|^2]. As in Karras et al. (2020, StyleGAN2), it is taken at one step in `every`, with
-    `every` times the weight, and gamma is 0.0002 * S^2 / B for B pictures of S x S, times `scaled`.
-    Returns: discriminator_step, and own's generator_step.
-    """
-    steps = itertools.count()
-
-    def discriminator_step(D, G, real_images, d_optimizer, fake_images):
-        x = own.scale(real_images).requires_grad_()
-        D_out = D(x)
-        loss = own.real_loss(D_out) + own.fake_loss(D(fake_images.detach()))
-        if next(steps) % every == 0:
-            slope, = torch.autograd.grad(D_out.sum(), x, create_graph=True)
-            gamma = scaled * 0.0002 * x.shape[-1] ** 2 / len(x)
-            loss = loss + every * gamma / 2 * slope.square().sum((1, 2, 3)).mean()
-        return _step(loss, D, d_optimizer)
-
-    return discriminator_step, own.generator_step
