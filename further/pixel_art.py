@@ -13,6 +13,11 @@ since a head that looks the other way is as good a head.
 
     python -m further.pixel_art                       # drawn faces as 16 x 16 sprites of a dozen colours
     python -m further.pixel_art SPRITES --size 32     # a folder of sprites of any size
+
+Measured on the drawn faces with one seed: 300,000 images, 1,000 sprites each. A held-out sprite has 8.5 colours; a
+generated one has 248.2 and 9.4 in the palette, where its pixels go 18.4 levels of 255 far on average. Sliced Wasserstein
+x 1000 is 17.7 in the palette and 18.2 before; real sprites are 9.5 apart. Of the generated 0.1 % are copies, of held-out
+ones 1.0 %.
 """
 
 import numpy as np
