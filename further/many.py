@@ -43,7 +43,6 @@ from types import SimpleNamespace
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Sampler
 
@@ -91,7 +90,7 @@ class Share(Sampler):
     """
 
     def __init__(self, loader):
-        self.sampler, self.batch_size = loader.sampler, loader.batch_size
+        self.sampler, self.batch_size = loader.batch_sampler.sampler, loader.batch_sampler.batch_size
 
     def __len__(self):
         return math.ceil(len(self.sampler) / (self.batch_size * dist.get_world_size()))
@@ -103,6 +102,20 @@ class Share(Sampler):
         yield from filled.view(len(self), -1, self.batch_size)[:, dist.get_rank()].tolist()
 
 
+class SumOverAll(torch.autograd.Function):
+    """The sum of all processes' x, of any shape; its gradient is the sum of all processes' gradients."""
+
+    @staticmethod
+    def forward(ctx, x):
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return SumOverAll.forward(ctx, gradient)
+
+
 class BatchNormAcross(nn.BatchNorm2d):
     """BatchNorm with mean and variance of all processes' batches: x (B, C, H, W); in eval() it is BatchNorm2d."""
 
@@ -111,7 +124,7 @@ class BatchNormAcross(nn.BatchNorm2d):
             return super().forward(x)
         wide = x.float()
         own = wide.sum((0, 2, 3)), wide.square().sum((0, 2, 3)), wide.new_tensor([wide[:, 0].numel()])
-        sums = all_reduce(torch.cat(own))  # its gradient is the sum of all processes' too
+        sums = SumOverAll.apply(torch.cat(own))
         count = sums[-1].detach()
         mean, square = (sums[:-1] / count).chunk(2)
         variance = square - mean**2

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pictures
 import pytest
@@ -50,30 +51,15 @@ def together(*commands, cwd=None, environments=({},)):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def runs(tmp_path_factory):
+    """Two "machines" of two processes, which meet on loopback; then all else. Returns the folder that they filled."""
     folder = tmp_path_factory.mktemp("many")
     for case in CASES:
         (folder / case).mkdir()
-    return folder
-
-
-@pytest.fixture(scope="module")
-def runs(folder):
-    """Two processes, forked by accelerate. Returns the folder that they filled."""
-    (folder / "log").write_text(together(
-        [sys.executable, PROGRAM, str(folder), "--fork", "real", "resumed", "raises", "killed"]))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def machines(folder):
-    """Two "machines" of two processes, which meet on loopback; then two processes go on, then one."""
-    where = f"127.0.0.1:{free_port()}"
-    machine = torchrun("--nnodes=2", "--nproc-per-node=2", "--rdzv-backend=c10d", f"--rdzv-endpoint={where}", PROGRAM,
-                       str(folder), "exact", "normed", "apart", "stopped")
+    machine = torchrun("--nnodes=2", "--nproc-per-node=2", "--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{free_port()}",
+                       PROGRAM, str(folder), "exact", "normed", "apart", "stopped")
     together(machine, machine)
-    together(torchrun("--standalone", "--nproc-per-node=2", PROGRAM, str(folder), "shrunk_to_2"))
-    together(torchrun("--standalone", "--nproc-per-node=1", PROGRAM, str(folder), "shrunk_to_1", "exact", "normed", "apart"))
+    (folder / "log").write_text(together([sys.executable, PROGRAM, str(folder), "--fork"]))
     return folder
 
 
@@ -81,37 +67,37 @@ def each(folder, case, processes=2):
     return [torch.load(folder / case / f"{rank}.pt") for rank in range(processes)]
 
 
-# --- Two machines of two processes ------------------------------------------------------------------------------------
+# --- Two runs of two processes ------------------------------------------------------------------------------------
 
 
-def off(machines, case):
+def off(runs, case):
     """The largest difference of the four processes' mean losses from those of one with four times the batch."""
-    four = torch.stack([torch.tensor(saw["losses"]) for saw in each(machines, case, 4)]).mean(0)
-    alone = torch.tensor(torch.load(machines / case / "alone.pt")["losses"])
+    four = torch.stack([torch.tensor(saw["losses"]) for saw in each(runs, case, 4)]).mean(0)
+    alone = torch.tensor(torch.load(runs / case / "alone.pt")["losses"])
     assert alone.shape == four.shape == (6, 2)
     assert (alone[0] - alone[-1]).abs().min() > 1e-3  # something was learned
     return (four - alone).abs().max().item()
 
 
 @pytest.mark.parametrize("case", ["exact", "normed"])
-def test_the_losses_of_four_are_those_of_one_with_four_times_the_batch(machines, case):
-    assert off(machines, case) < 1e-5
+def test_the_losses_of_four_are_those_of_one_with_four_times_the_batch(runs, case):
+    assert off(runs, case) < 1e-5
 
 
-def test_with_each_process_s_own_batchnorm_they_are_not(machines):
-    assert off(machines, "apart") > 1e-3
+def test_with_each_process_s_own_batchnorm_they_are_not(runs):
+    assert off(runs, "apart") > 1e-3
 
 
-def test_batchnorm_across_leaves_the_statistics_of_the_whole_batch(machines):
-    alone = torch.load(machines / "normed" / "alone.pt")
-    for saw in each(machines, "normed", 4):
+def test_batchnorm_across_leaves_the_statistics_of_the_whole_batch(runs):
+    alone = torch.load(runs / "normed" / "alone.pt")
+    for saw in each(runs, "normed", 4):
         for network in ("D", "G"):
             for name, value in alone[network].items():
                 torch.testing.assert_close(saw[network][name], value, rtol=1e-4, atol=1e-4)
 
 
-def test_four_stop_within_an_epoch_and_two_and_then_one_go_on(machines):
-    four, two, one = each(machines, "stopped", 4), each(machines, "shrunk_to_2"), each(machines, "shrunk_to_1", 1)
+def test_four_stop_within_an_epoch_and_two_and_then_one_go_on(runs):
+    four, two, one = each(runs, "stopped", 4), each(runs, "shrunk_to_2"), each(runs, "shrunk_to_1", 1)
     assert [(saws[0]["images"], saws[0]["epoch"]) for saws in (four, two, one)] == [(128, 1), (192, 2), (288, 3)]
     assert [len(saws[0]["losses"]) for saws in (four, two, one)] == [4, 4, 12]
     second_epoch = [value for saw in four for value in saw["pictures"][24:]] + [v for saw in two for v in saw["pictures"]]
@@ -251,13 +237,26 @@ def test_launchers_and_slurm_start_the_program_and_the_notebook_s_checkpoint_is_
     assert len(list(tmp_path.glob("results/faces-*/checkpoints/0*.pt"))) == 2
 
 
-def test_without_argument_it_sets_two_processes_beside_one(tmp_path):
-    faces = pictures.fill(tmp_path / "faces", 200)
-    log = together([sys.executable, "-m", "further.many", faces, "--images", "1"], cwd=tmp_path)
-    rows = [line.split(" | ") for line in log.splitlines() if line.startswith("| ")]
+def test_without_argument_it_sets_two_processes_beside_one(tmp_path, monkeypatch):
+    """The last row is trained, the others' results are its own."""
+    spawn, kept = torch.multiprocessing.spawn, []
+
+    def last_row(function, arguments, processes):
+        *others, result = arguments
+        if not kept:
+            monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+            spawn(function, (2, 1, 32, *others[3:], result), 2)
+            kept.append(torch.load(result))
+        torch.save(kept[0], result)
+
+    monkeypatch.setattr(torch.multiprocessing, "spawn", last_row)
+    monkeypatch.chdir(tmp_path)
+    given = SimpleNamespace(images=64, seeds=[0], folder=None, photographs=pictures.fill(tmp_path / "faces", 120))
+    table, figure = further.many.measure(given)
+    rows = [line.split(" | ") for line in table.splitlines()]
     assert [row[0] for row in rows[-2:]] == ["| 2 processes, 16 pictures each", "| 2 processes, 32 pictures each"]
-    assert len(rows) == 7 and all(float(row[-3]) > 0 for row in rows[3:])
-    assert (tmp_path / "results/further/many.png").stat().st_size > 1000
+    assert "images a second" in rows[0] and all(row[2] == "128" and float(row[-3]) > 0 for row in rows[3:])
+    figure.canvas.draw()
 
 
 def test_with_two_gpus_it_starts_a_process_for_each(monkeypatch):
