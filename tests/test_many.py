@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 
 import further.many
+from benchmarks.scaling import step_seconds
 from common import FaceError
 from further.many import from_slurm
 
@@ -250,6 +251,7 @@ def test_without_argument_it_sets_two_processes_beside_one(tmp_path, monkeypatch
         torch.save(kept[0], result)
 
     monkeypatch.setattr(torch.multiprocessing, "spawn", last_row)
+    monkeypatch.setattr(further.many.beside, "distances", lambda *_: dict.fromkeys(further.many.beside.FORMATS, 0.5))
     monkeypatch.chdir(tmp_path)
     given = SimpleNamespace(images=64, seeds=[0], folder=None, photographs=pictures.fill(tmp_path / "faces", 120))
     table, figure = further.many.measure(given)
@@ -257,6 +259,13 @@ def test_without_argument_it_sets_two_processes_beside_one(tmp_path, monkeypatch
     assert [row[0] for row in rows[-2:]] == ["| 2 processes, 16 pictures each", "| 2 processes, 32 pictures each"]
     assert "images a second" in rows[0] and all(row[2] == "128" and float(row[-3]) > 0 for row in rows[3:])
     figure.canvas.draw()
+
+
+def test_the_reckoned_cost_of_averaging():
+    own = step_seconds(1, 1e6, 0.1, 1e9, 1e-5)
+    assert own == 0.1
+    assert step_seconds(2, 1e6, 0.1, 1e9, 0) == pytest.approx(0.1 + 4e6 / 1e9)  # each sends all it has, once
+    assert step_seconds(1000, 1e6, 0.1, 1e9, 1e-5) == pytest.approx(0.1 + 1.998 * 4e-3 + 1998 * 2e-5)
 
 
 def test_with_two_gpus_it_starts_a_process_for_each(monkeypatch):
