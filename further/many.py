@@ -10,6 +10,11 @@ the checkpoints, where the notebook looks for them, and any number of processes,
 machines must see that folder. BatchNorm takes each process's own batch; with --across, that of all (PyTorch's SyncBatchNorm
 does so on GPUs only; the one below, on CPUs too).
 
+Measured: two "machines" of two processes on loopback, six steps, have the losses of one process with four times the batch to
+within 3e-7, without BatchNorm (Adam) and with --across (SGD); with each process's own BatchNorm they are up to 0.011 off.
+On two cores that others used too, 6,144 drawn faces, seed 0, one reading each: one process with one core 203 images a second,
+with both 154; two processes with one core each 263 in batches of 16, 243 in batches of 32.
+
     python -m further.many                            with two or more GPUs: on all of them. Without: one process beside two,
                                                       on the CPU (--help lists the options of that)
     torchrun --nproc-per-node=8 -m further.many       FACE_DATA and FACE_EPOCHS as for the notebook
