@@ -221,7 +221,7 @@ def measure(given):
                 arguments = (processes, threads, batch_size, data.photographs, epochs, seed, len(data.reals),
                              beside.kept(given, f"{name}, seed {seed}"), port, result)
                 torch.multiprocessing.spawn(timed, arguments, processes)
-                found = SimpleNamespace(**torch.load(result))
+                found = SimpleNamespace(**torch.load(result, weights_only=True))
                 judged.append(beside.Judged(name, seed, found, None, found.faces))
     table = beside.table(judged, data, images_a_second=lambda one: f"{one.run.images / one.run.seconds:.0f}",
                          loss_of_D=lambda one: f"{one.run.history['d_loss'][-1]:.2f}",
