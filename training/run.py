@@ -288,7 +288,7 @@ class TrainingRun:
         keeps = {"sample": self.sample} if hasattr(self.sample, "state_dict") else {}
         self._checkpoints.write(self.step, {
             "settings": self.settings, "history": self.history, "snapshots": self.snapshots, "seen": self.seen,
-            "counts": [self.epoch, self.batch, self.step, self.images, self.seconds],
+            "counts": [self.epoch, self.batch, self.step, self.images, self.seconds], "processes": self._processes,
             "random": random_state(), "random_at_epoch": self._random_at_epoch,
             "parts": {name: part.state_dict() for name, part in {**self.parts, **keeps}.items()},
         })
@@ -320,6 +320,7 @@ class TrainingRun:
         for name, part in {**self.parts, **keeps}.items():
             part.load_state_dict(state["parts"][name])
         self.epoch, self.batch, self.step, self.images, self.seconds = state["counts"]
+        self.batch = self.batch * state.get("processes", self._processes) // self._processes  # now it may be another number
         self.history, self.snapshots, self.seen = state["history"], state["snapshots"], state["seen"]
         self._random_at_epoch = state["random_at_epoch"]
         if self._rank == 0:
