@@ -235,7 +235,7 @@ def parser(name, doc, images):
 
 
 def main(name, doc, measure, images, options=None, arguments=None):
-    """Run a system's file: print its table and write its picture, results/further/NAME.png.
+    """Run a system's file: print its table, and write it and its picture as results/further/NAME.md and NAME.png.
 
     measure: function of what the parser gave that returns (table, Figure); images: what --images is without being given;
     options: {"--size": what add_argument takes, a dict}; arguments: list of str in place of the command line.
@@ -251,5 +251,6 @@ def main(name, doc, measure, images, options=None, arguments=None):
     except FaceError as error:
         sys.exit(f"further.{name}: {error}")
     RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / f"{name}.md").write_text(f"{text}\n", encoding="utf-8")
     figure.savefig(RESULTS / f"{name}.png")
     print(f"\n{text}\n\nThe picture is {RESULTS / f'{name}.png'}.")

@@ -98,7 +98,7 @@ def shifted(x):
     return torch.stack([one[:, top:top + size, left:left + size] for one, (top, left) in zip(wide, places, strict=True)])
 
 
-def train_classifier(digits, labels, epochs=8):
+def train_classifier(digits, labels, epochs=16):
     """A small network that tells digits apart: uint8 (N, 3, 32, 32), labels (N,) -> nn.Module, in evaluation mode."""
     network = nn.Sequential(
         nn.Conv2d(1, 16, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),  # 16 x 16 x 16
@@ -179,6 +179,7 @@ def measure(given):
     return beside.markdown(headings, rows), beside.picture(judged)
 
 
+OPTIONS = {"--all": {"action": "store_true", "help": "all 60,000, which must be downloaded"}}
+
 if __name__ == "__main__":
-    every = {"action": "store_true", "help": "all 60,000, which must be downloaded"}
-    beside.main("digits", __doc__, measure, images=40_000, options={"--all": every})
+    beside.main("digits", __doc__, measure, images=40_000, options=OPTIONS)

@@ -211,10 +211,9 @@ def draw(judged):
 
 def measure(given):
     data = beside.faces(given)
-    print(dirac_table(), flush=True)
     judged = beside.compare(SYSTEMS, data, given)
     slope = {"norm of D's gradient": lambda one: f"{slope_at(one.system.own.D, data.reals):.3f}"}
-    return beside.table(judged, data, **slope), draw(judged)
+    return f"{dirac_table()}\n\n{beside.table(judged, data, **slope)}", draw(judged)
 
 
 if __name__ == "__main__":

@@ -91,6 +91,7 @@ def test_main_prints_the_table_and_writes_the_picture(tmp_path, monkeypatch, cap
     beside.main("name", "What it is.\n\nmore", measure, 5, {"--size": {"type": int, "default": 32}},
                 ["--images", "7", "faces", "--seeds", "0", "1", "--size", "64"])
     assert "| a table |" in capsys.readouterr().out and (tmp_path / "results/further/name.png").stat().st_size > 100
+    assert (tmp_path / "results/further/name.md").read_text() == "| a table |\n"
 
 
 @pytest.mark.parametrize("arguments, line", [
