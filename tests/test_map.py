@@ -34,8 +34,8 @@ def test_the_commands_are_read_from_the_map():
 
 
 def test_a_table_takes_the_place_of_all_tables_below_its_command_and_of_nothing_else():
-    new = further.with_table(TEXT, "one", "\n| n |\n| --- |\n| 9 |\n\n| m |\n| --- |\n| 8 |")
-    assert new == TEXT.replace("| a |\n| --- |\n| 1 |\n\n| b |\n| --- |\n| 2 |", "| n |\n| --- |\n| 9 |\n\n| m |\n| --- |\n| 8 |")
+    old, new = "| a |\n| --- |\n| 1 |\n\n| b |\n| --- |\n| 2 |", "| n |\n| --- |\n| 9 |\n\n| m |\n| --- |\n| 8 |"
+    assert further.with_table(TEXT, "one", f"\n{new}\n\n") == TEXT.replace(old, new)
     assert further.with_table(TEXT, "two", "| c |\n| --- |\n| 3 |") == TEXT
     first = TEXT.replace("| c |\n| --- |\n| 3 |\n", "")  # a section before its first measurement
     assert further.with_table(first, "two", "| c |\n| --- |\n| 3 |") == TEXT
