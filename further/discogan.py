@@ -310,4 +310,4 @@ def draw(A, B, judged):
 OPTIONS = {"--other": {"metavar": "FOLDER", "help": "folder of folders of pictures, domain B (default: faces recoloured)"}}
 
 if __name__ == "__main__":
-    beside.main("discogan", __doc__, measure, images=60_000, options=OPTIONS)
+    beside.main("discogan", __doc__, measure, images=40_000, options=OPTIONS)

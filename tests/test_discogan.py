@@ -262,11 +262,11 @@ def test_the_program_trains_each_variant_and_draws(tmp_path, small, monkeypatch,
     monkeypatch.setattr(beside, "load", lambda folder: pictures(240))
     monkeypatch.setattr(discogan, "faces_found", lambda faces: 0.25)
     monkeypatch.chdir(tmp_path)
-    beside.main("discogan", discogan.__doc__, discogan.measure, 96, discogan.OPTIONS, ["--seeds", "0", "1"])
+    beside.main("discogan", discogan.__doc__, discogan.measure, 96, discogan.OPTIONS, ["--seeds", "1"])
     told = capsys.readouterr().out
     rows = [line.strip("| ").split(" | ") for line in told.splitlines() if line.startswith("| ")][2:]
     assert len({len(row) for row in rows}) == 1
     known = [["untouched", ""], ["other real pictures", ""]] * 2
-    assert [row[:2] for row in rows] == known + [[name, seed] for seed in "01" for name in discogan.VARIANTS for _ in "AB"]
-    assert [row[4] for row in rows[4:]] == 6 * ["A to B", "B to A"] and {row[-1] for row in rows} == {"0.250"}
+    assert [row[:2] for row in rows] == known + [[name, "1"] for name in discogan.VARIANTS for _ in "AB"]
+    assert [row[4] for row in rows[4:]] == 3 * ["A to B", "B to A"] and {row[-1] for row in rows} == {"0.250"}
     assert (tmp_path / "results" / "further" / "discogan.png").stat().st_size > 10_000
