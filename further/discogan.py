@@ -13,15 +13,17 @@ at once, with a discriminator for each domain.
 
 What differs from the notebook: two generators that begin with a picture, the layers of D without its answer and then
 those of G behind its first; two discriminators; their losses. Pictures are not mirrored: were they, a generator that
-mirrors what it translates would be as right as one that does not.
+mirrors what it translates would be as right as one that does not. CycleGAN here is the same networks with its losses, its
+buffer and its identity loss; the paper's has residual generators, InstanceNorm, and a D that answers patch by patch.
 
 Traps:
 - Picture k of a batch from A has nothing to do with picture k of the batch from B. Some copies on the web compare the
-  translation of the one with the other, in the training or in the curve that they show. Only what went round is compared.
+  translation of the one with the other, in training or in the curve that they show. Here what went round is compared.
 - The reconstruction makes the translation one to one. It does not say which one: bright faces may become dark ones.
 - DiscoGAN's formulas add both losses as they are; its authors' code weighs them, and compares features of D as well.
 - CycleGAN halves D's loss, to slow D down. Adam divides by the size of the gradient, so that this would change nothing.
-- BatchNorm: each generator sees real pictures and generated ones in turn, and its running statistics fit neither.
+- BatchNorm: each generator sees real pictures and generated ones in turn, and its running statistics fit neither. So
+  they are taken anew over real pictures before anything is measured.
 
 MEASURED
 """
@@ -60,7 +62,7 @@ def exchanged(pictures):
 
 
 def domains(given):
-    """The Domains A and B of what the command line names; without --other, B is made of every other face of the one folder.
+    """The Domains A and B of what the command line names; without --other, A is every other face, B the rest recoloured.
 
     Raises: FaceError if a folder is missing, holds no pictures, or too few.
     """
@@ -72,11 +74,11 @@ def domains(given):
     return Domain(*A, exchanged), Domain(*map(exchanged, B), exchanged)
 
 
-# --- DiscoGAN, section 3; CycleGAN, sections 3 to 5 -------------------------------------------------------------------
+# --- DiscoGAN, section 2, with its numbers; CycleGAN, sections 3 to 5 -------------------------------------------------
 
 
 class Variant(NamedTuple):
-    """What is minimised. adversarial: function (D_out, target) -> loss; distance: d(x, y); former: size of the buffer."""
+    """What is minimised. adversarial: function of D's answers and their target; distance: d of (3); former: buffer size."""
 
     adversarial: object
     distance: object
@@ -108,8 +110,8 @@ class Former(nn.Module):
         self.register_buffer("count", torch.zeros((), dtype=torch.long))
 
     def forward(self, pictures):
-        """Take new pictures (B, 3, S, S), give as many: the new ones until the buffer is full; from then on each is, with
-        probability 1/2, exchanged for one of the buffer, where it stays.
+        """Take new pictures (B, 3, S, S) and give as many: the new ones until the buffer is full; from then on each, with
+        probability 1/2, stays in the buffer, and the one whose place it takes is given.
         """
         given = pictures.float().clone()
         for i, picture in enumerate(pictures):
@@ -124,7 +126,7 @@ class Former(nn.Module):
 
 
 def d_loss(variant, D, real, fake):
-    """D's loss, (6): L_D_B = -E[log D_B(x_B)] - E[log(1 - D_B(G_AB(x_A)))]; CycleGAN has squares in place of logarithms."""
+    """(6): L_D_B = -E[log D_B(x_B)] - E[log(1 - D_B(G_AB(x_A)))]; in CycleGAN (D(x) - 1)^2 and D(G(x))^2."""
     real_out, fake_out = D(real), D(fake)
     return (variant.adversarial(real_out, torch.ones_like(real_out))
             + variant.adversarial(fake_out, torch.zeros_like(fake_out)))
@@ -167,7 +169,7 @@ def move(loss, optimizer, *networks):
 
 
 def system(variant, others):
-    """The System of a Variant. others: pictures of B to train on, uint8 (N, 3, S, S); those of A come from the loader."""
+    """The System of a Variant. others: those of B to train on, uint8 (N, 3, S, S); those of A come from the loader."""
     own = course.set_up(d_conv_dim=CONV_DIM, g_conv_dim=CONV_DIM)
     parts = {"G_AB": translator(own), "G_BA": translator(own)}
     for name in ("D_A", "D_B"):
@@ -240,6 +242,7 @@ def found(pictures):
         return "-"
 
 
+# Of each row: levels of 255; levels of 255; correlations, those of shuffled pairs in brackets
 HEADINGS = ("round trip", "to the answer", "brightness", "centre", "sliced Wasserstein x 1000", "faces found")
 
 
@@ -248,11 +251,12 @@ def numbers(start, end, made, back=None):
 
     back: the same pictures led back, or None.
     """
-    x, count = start.reals, min(len(made), len(end.reals))
+    x, count = start.reals[: len(made)], min(len(made), len(end.reals))
     both = (correlations(trait, x, made) for trait in (brightness, centre))
     seeded = torch.Generator().manual_seed(0)
     apart = helper.sliced_wasserstein(made[:count] / 255, end.reals[:count] / 255, generator=seeded)["mean"]
-    return ["-" if back is None else f"{error(x, back):.1f}", f"{error(made, start.answer(x)):.1f}" if start.answer else "-",
+    return ["-" if back is None else f"{error(x, back):.1f}",
+            f"{error(made, start.answer(x)):.1f}" if start.answer else "-",
             *(f"{paired:.2f} ({shuffled:.2f})" for paired, shuffled in both), f"{apart:.1f}", found(made)]
 
 
@@ -307,7 +311,7 @@ def draw(A, B, judged):
     return figure
 
 
-OPTIONS = {"--other": {"metavar": "FOLDER", "help": "folder of folders of pictures, domain B (default: faces recoloured)"}}
+OPTIONS = {"--other": {"metavar": "FOLDER", "help": "pictures of domain B (default: half of the faces, recoloured)"}}
 
 if __name__ == "__main__":
     beside.main("discogan", __doc__, measure, images=40_000, options=OPTIONS)
