@@ -13,8 +13,8 @@ at once, with a discriminator for each domain.
 
 What differs from the notebook: two generators that begin with a picture, the layers of D without its answer and then
 those of G behind its first; two discriminators; their losses. Pictures are not mirrored: were they, a generator that
-mirrors what it translates would be as right as one that does not. CycleGAN here is the same networks with its losses, its
-buffer and its identity loss; the paper's has residual generators, InstanceNorm, and a D that answers patch by patch.
+mirrors what it translates would be as right as one that does not. CycleGAN here is the same networks with its losses,
+its buffer and its identity loss; the paper's has residual generators, InstanceNorm, and a D that answers patch by patch.
 
 Traps:
 - Picture k of a batch from A has nothing to do with picture k of the batch from B. Some copies on the web compare the
@@ -62,7 +62,7 @@ def exchanged(pictures):
 
 
 def domains(given):
-    """The Domains A and B of what the command line names; without --other, A is every other face, B the rest recoloured.
+    """The Domains A and B of what the command line names; without --other, every other face, and the rest recoloured.
 
     Raises: FaceError if a folder is missing, holds no pictures, or too few.
     """
@@ -78,7 +78,7 @@ def domains(given):
 
 
 class Variant(NamedTuple):
-    """What is minimised. adversarial: function of D's answers and their target; distance: d of (3); former: buffer size."""
+    """What is minimised. adversarial: function of D's answers and a target; distance: d of (3); former: buffer size."""
 
     adversarial: object
     distance: object
@@ -110,8 +110,8 @@ class Former(nn.Module):
         self.register_buffer("count", torch.zeros((), dtype=torch.long))
 
     def forward(self, pictures):
-        """Take new pictures (B, 3, S, S) and give as many: the new ones until the buffer is full; from then on each, with
-        probability 1/2, stays in the buffer, and the one whose place it takes is given.
+        """Take new pictures (B, 3, S, S) and give as many: the new ones until the buffer is full; from then on each stays
+        in the buffer with probability 1/2, and the one whose place it takes is given.
         """
         given = pictures.float().clone()
         for i, picture in enumerate(pictures):
@@ -301,7 +301,7 @@ def measure(given):
 
 def draw(A, B, judged):
     """A Figure: for each training and both ways held-out pictures, under them what they became, and what came back."""
-    figure = Figure(figsize=(3 * len(judged), 3.2), dpi=120, layout="constrained")
+    figure = Figure(figsize=(3 * len(judged), 3), dpi=120, layout="constrained")
     first = [domain._replace(reals=domain.reals[:SHOWN]) for domain in (A, B)]
     for axes, one in zip(figure.subplots(2, len(judged)).T, judged, strict=True):
         for axis, (way, start, _, made, back) in zip(axes, rounds(*first, one.system.parts), strict=True):
