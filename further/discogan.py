@@ -14,7 +14,7 @@ at once, with a discriminator for each domain.
 What differs from the notebook: two generators that begin with a picture, the layers of D without its answer and then
 those of G behind its first; two discriminators; their losses. Pictures are not mirrored: were they, a generator that
 mirrors what it translates would be as right as one that does not. CycleGAN here is the same networks with its losses,
-its buffer and its identity loss; the paper's has residual generators, InstanceNorm, and a D that answers patch by patch.
+its buffer and its identity loss; the paper's has residual generators, InstanceNorm, and a D that answers by patches.
 
 Traps:
 - Picture k of a batch from A has nothing to do with picture k of the batch from B. Some copies on the web compare the
