@@ -110,8 +110,8 @@ class Former(nn.Module):
         self.register_buffer("count", torch.zeros((), dtype=torch.long))
 
     def forward(self, pictures):
-        """Take new pictures (B, 3, S, S) and give as many: the new ones until the buffer is full; from then on each stays
-        in the buffer with probability 1/2, and the one whose place it takes is given.
+        """Take new pictures (B, 3, S, S) and give as many: the new ones until the buffer is full; then each stays in it
+        with probability 1/2, and the one whose place it takes is given.
         """
         given = pictures.float().clone()
         for i, picture in enumerate(pictures):
