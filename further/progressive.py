@@ -1,0 +1,311 @@
+"""Progressive growing of GANs for improved quality, stability, and variation. Karras, Aila, Laine and Lehtinen, 2018.
+
+https://arxiv.org/abs/1710.10196
+
+    python -m further.progressive                     grow from 4 x 4 to 32 x 32
+    python -m further.progressive FOLDER --seeds 0 1  on photographs
+    python -m further.progressive FOLDER --size 64
+
+The idea: MEASURED
+"""
+
+import math
+from functools import partial
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from matplotlib.figure import Figure
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+import helper
+from common import FaceError
+from further import beside, course
+
+SIZES = 32, 64, 128
+GROUP = 4  # pictures whose standard deviation D sees, at most
+GROWN, CONSTANT = "growing", "constant size"
+HALF_LIFE = 100  # batches after which a generator counts half in the average
+
+
+# --- Section 2: growing -----------------------------------------------------------------------------------------------
+
+
+def up(x):
+    """Repeat each pixel: (B, C, S, S) -> (B, C, 2 S, 2 S)."""
+    return F.interpolate(x, scale_factor=2.0)
+
+
+def down(x):
+    """The mean of each four pixels: (B, C, S, S) -> (B, C, S / 2, S / 2)."""
+    return F.avg_pool2d(x, 2)
+
+
+def fade(old, new, alpha):
+    """Figure 2: from the old path, alpha = 0, to the new one, alpha = 1."""
+    return (1 - alpha) * old + alpha * new
+
+
+def stage(share, full):
+    """Which size to train at, and alpha, when a share in [0, 1] of the training is done. Returns (int, float in [0, 1]).
+
+    p goes evenly from 4 to 2 * full. The size is the power of two below it, so that each gets twice as much of the
+    training as the one before it: 1/15, 2/15, 4/15 and 8/15 for 32. alpha goes from 0 to 1 in the first half of that.
+    """
+    p = 4 + share * (2 * full - 4)
+    size = min(full, 2 ** int(math.log2(p)))
+    return size, min(1.0, 2 * (p / size - 1)) if size > 4 else 1.0
+
+
+def faded(real_images, size, alpha):
+    """Real pictures as D is to see them: (B, 3, S, S) of any range -> (B, 3, size, size), half new where G is half new.
+
+    The details that size has more than size / 2 come in with alpha.
+    """
+    x = F.avg_pool2d(real_images, real_images.shape[-1] // size)
+    return fade(up(down(x)), x, alpha)
+
+
+# --- Section 3: minibatch standard deviation --------------------------------------------------------------------------
+
+
+def minibatch_std(x):
+    """Add a channel that tells D how much the pictures of a group differ: (B, C, S, S) -> (B, C + 1, S, S).
+
+    The standard deviation of each value over the 4 pictures of a group, then the mean of these: one number for each
+    group. Where 4 does not divide B, the groups are of 2 or of 1.
+    """
+    group = math.gcd(GROUP, len(x))
+    y = x.view(group, -1, *x.shape[1:])
+    std = (y.var(dim=0, correction=0) + 1e-8).sqrt().mean((1, 2, 3))  # B / group; a root has no slope at 0
+    return torch.cat([x, std.repeat(group).view(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])], dim=1)
+
+
+# --- Section 4: normalisation -----------------------------------------------------------------------------------------
+
+
+class Equalised(nn.Module):
+    """4.1: a convolution whose weights w, drawn from N(0, 1), are used as c * w. c = gain / sqrt(fan_in) is He's constant.
+
+    Adam's steps are as large for one weight as for another. So all weights have the same range, and learn as fast.
+    """
+
+    def __init__(self, inward, outward, kernel, gain=math.sqrt(2)):
+        super().__init__()
+        self.w = nn.Parameter(torch.randn(outward, inward, kernel, kernel))
+        self.b = nn.Parameter(torch.zeros(outward))
+        self.c = gain / math.sqrt(inward * kernel**2)
+
+    def forward(self, x):
+        return F.conv2d(x, self.c * self.w, self.b, padding=self.w.shape[-1] // 2)
+
+
+class PixelNorm(nn.Module):
+    """4.2: b = a / sqrt(1/C sum_j a_j^2 + 1e-8) over the C channels of each pixel; (B, C, S, S), the same comes out."""
+
+    def forward(self, a):
+        return a * (a.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
+
+
+# --- Appendix A: the networks -----------------------------------------------------------------------------------------
+
+
+def channels(conv_dim, size):
+    """Channels at one size: for conv_dim = 64 they are 128 at 4, 64 at 8, 32 at 16 and 16 at 32. The paper has 512."""
+    return 8 * conv_dim // size
+
+
+def doubled(first, last):
+    """The sizes from first to last, each twice the one before: list of int."""
+    return [2**power for power in range(first.bit_length() - 1, last.bit_length())]
+
+
+class Generator(nn.Module):
+    """All layers are there from the start; which of them are used is a matter of `size` and `alpha`, kept with the weights.
+
+    forward: z (B, z_size) -> pictures (B, 3, size, size), about in [-1, 1].
+    """
+
+    def __init__(self, z_size, conv_dim, image_size=32):
+        super().__init__()
+        self.z_size, width = z_size, partial(channels, conv_dim)
+        self.first = nn.Sequential(PixelNorm(), Equalised(z_size, 16 * width(4), 1), nn.LeakyReLU(0.2))
+        self.block, self.to_rgb = nn.ModuleDict(), nn.ModuleDict()
+        for size in doubled(4, image_size):
+            layers = [(width(size), width(size))] if size == 4 else [(width(size // 2), width(size)), (width(size),) * 2]
+            self.block[str(size)] = nn.Sequential(*(
+                layer for inward, outward in layers
+                for layer in (Equalised(inward, outward, 3), nn.LeakyReLU(0.2), PixelNorm())))
+            self.to_rgb[str(size)] = Equalised(width(size), 3, 1, gain=1)
+        self.register_buffer("size", torch.tensor(4))
+        self.register_buffer("alpha", torch.tensor(1.0))
+
+    def forward(self, z):
+        size, alpha = self.size.item(), self.alpha.item()
+        x = PixelNorm()(self.first(z[:, :, None, None]).view(len(z), -1, 4, 4))  # 128 x 4 x 4
+        x = self.block["4"](x)
+        for step in doubled(8, size):  # 64 x 8 x 8, 32 x 16 x 16, 16 x 32 x 32
+            before, x = x, self.block[str(step)](up(x))
+        pictures = self.to_rgb[str(size)](x)
+        if alpha < 1:
+            pictures = fade(up(self.to_rgb[str(size // 2)](before)), pictures, alpha)
+        return pictures.float()
+
+
+class Discriminator(nn.Module):
+    """The generator's mirror image; pictures (B, 3, S, S) in [-1, 1], S = 4, 8, ... image_size -> logits (B, 1)."""
+
+    def __init__(self, conv_dim, image_size=32):
+        super().__init__()
+        width, activation = partial(channels, conv_dim), nn.LeakyReLU(0.2)
+        self.block, self.from_rgb = nn.ModuleDict(), nn.ModuleDict()
+        for size in doubled(4, image_size):
+            self.from_rgb[str(size)] = nn.Sequential(Equalised(3, width(size), 1), activation)
+            if size > 4:
+                self.block[str(size)] = nn.Sequential(
+                    Equalised(width(size), width(size), 3), activation,
+                    Equalised(width(size), width(size // 2), 3), activation, nn.AvgPool2d(2))
+        self.last = nn.Sequential(
+            Equalised(width(4) + 1, width(4), 3), activation, nn.Flatten(1), nn.Unflatten(1, (-1, 1, 1)),
+            Equalised(16 * width(4), width(4), 1), activation, Equalised(width(4), 1, 1, gain=1))
+        self.register_buffer("alpha", torch.tensor(1.0))
+
+    def forward(self, x):
+        size, alpha = x.shape[-1], self.alpha.item()
+        y = self.from_rgb[str(size)](x)  # 16 x 32 x 32
+        for step in reversed(doubled(8, size)):  # 32 x 16 x 16, 64 x 8 x 8, 128 x 4 x 4
+            y = self.block[str(step)](y)
+            if step == size and alpha < 1:
+                y = fade(self.from_rgb[str(size // 2)](down(x)), y, alpha)
+        return self.last(minibatch_std(y)).flatten(1).float()
+
+
+def averaged(G):
+    """An exponential moving average of G's weights, half-life HALF_LIFE batches; size and alpha are G's latest."""
+    return AveragedModel(G, multi_avg_fn=get_ema_multi_avg_fn(0.5 ** (1 / HALF_LIFE)))
+
+
+# --- Training ---------------------------------------------------------------------------------------------------------
+
+
+class Began(dict):
+    """When training at each size began: {size: (images, seconds)}. A checkpoint keeps it."""
+
+    def state_dict(self):
+        return dict(self)
+
+    def load_state_dict(self, state):
+        self.update(state)
+
+
+def share_done(run, loader):
+    """How much of a run is done, 0 to 1: of its seconds where it has so many, or else of its batches."""
+    if math.isfinite(run.limit):
+        return min(1.0, run.seconds / run.limit)
+    return (run.epoch * len(loader) + run.batch) / (run.total * len(loader))
+
+
+def grow(own, size, alpha):
+    """Let both networks work at that size."""
+    own.G.size.fill_(size)
+    for network in (own.G, own.D):
+        network.alpha.fill_(alpha)
+
+
+def train(own, began, when, run, loader):
+    """The notebook's `train`, but that before each batch `when`, a function of the share done, says size and alpha.
+
+    At a new size both optimizers forget what they know of the gradients: these are others now.
+    """
+    device = next(own.G.parameters()).device
+    own.D.train(), own.G.train()
+    with run:
+        for _epoch in run.epochs():
+            for real_images, _ in run.batches(loader):
+                size, alpha = when(share_done(run, loader))
+                grow(own, size, alpha)
+                if size not in began:
+                    began[size] = run.images, run.seconds
+                    own.d_optimizer.state.clear(), own.g_optimizer.state.clear()
+                real_images = faded(own.mirror_half(real_images.to(device, non_blocking=True)), size, alpha)
+                with helper.fast_math(device):
+                    fake_images = own.G(own.random_z(len(real_images), own.z_size, device))
+                    d_loss = own.discriminator_step(own.D, own.G, real_images, own.d_optimizer, fake_images)
+                    g_loss = own.generator_step(own.D, own.G, len(real_images), own.g_optimizer, fake_images)
+                own.G_average.update_parameters(own.G)
+                run.record(d_loss=d_loss, g_loss=g_loss)
+
+
+def system(full, growing):
+    """The System of these networks for pictures of full x full, grown or of that size from the start."""
+    own = course.set_up(image_size=full, Discriminator=Discriminator, Generator=Generator, averaged=averaged,
+                        learning_rate=0.001, betas=(0.0, 0.99))
+    when = partial(stage, full=full) if growing else lambda share: (full, 1.0)
+    began = Began()
+    return beside.System(own, loop=partial(train, own, began, when), parts={**course.parts_of(own), "began": began},
+                         settings={"growing": growing})
+
+
+# --- Section 6: what growing does -------------------------------------------------------------------------------------
+
+
+def by_scale(faces, reals):
+    """Sliced Wasserstein x 1000 between faces, uint8 (N, 3, S, S), at each level of detail: list of str, finest first."""
+    found = helper.sliced_wasserstein(faces / 255, reals / 255, generator=torch.Generator().manual_seed(0))
+    return {f"{width} pixels": f"{distance:.1f}" for width, distance in found.items() if width != "mean"}
+
+
+def scales_table(judged, data):
+    """Markdown: for each training the sliced Wasserstein distance of each level of detail, below that of real faces."""
+    floor = by_scale(data.photographs[: len(data.reals)], data.reals)
+    rows = [["real faces", "", *floor.values()]]
+    rows += [[one.name, str(one.seed), *by_scale(one.faces, data.reals).values()] for one in judged]
+    return beside.markdown(["sliced Wasserstein x 1000", "seed", *floor], rows)
+
+
+def sizes_table(judged):
+    """Markdown: images and seconds of each size of the grown trainings."""
+    rows = []
+    for one in judged:
+        if one.name == GROWN:
+            began = one.system.parts["began"]
+            moments = [*began.values(), (one.run.images, one.run.seconds)]
+            for size, ((images, seconds), (later_images, later)) in zip(began, pairwise(moments), strict=True):
+                rows.append([f"{size} x {size}", str(one.seed), f"{later_images - images:,}", f"{later - seconds:,.0f}"])
+    return beside.markdown([GROWN, "seed", "images", "seconds"], rows)
+
+
+def draw(judged):
+    """A Figure: above, faces of the same z at the end of each size; below, the first faces of each system."""
+    grown = next(one for one in judged if one.name == GROWN)
+    sizes = {faces.shape[-1]: (faces, seen) for faces, seen in zip(grown.run.snapshots, grown.run.seen, strict=True)}
+    shown = {one.name: one.faces for one in reversed(judged)}  # those of its first seed
+    full = grown.faces.shape[-1]
+    figure = Figure(figsize=(9, 4.4), dpi=110, layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=(1, 1.1))
+    for axis, (size, (faces, seen)) in zip(above.subplots(1, len(sizes), squeeze=False)[0], sizes.items(), strict=True):
+        pixels = faces[:8].repeat_interleave(full // size, 2).repeat_interleave(full // size, 3)
+        axis.imshow(beside.grid(pixels, 4), interpolation="nearest")
+        axis.set_title(f"{size} x {size}, {seen:,} images", fontsize=8)
+        axis.axis("off")
+    for axis, (name, faces) in zip(below.subplots(1, len(shown), squeeze=False)[0], reversed(shown.items()), strict=True):
+        axis.imshow(beside.grid(faces[:32], 8))
+        axis.set_title(name, fontsize=8)
+        axis.axis("off")
+    return figure
+
+
+def measure(given):
+    if given.size not in SIZES:
+        raise FaceError(f"--size is {given.size}: give 32, 64 or 128.")
+    data = beside.faces(given, given.size)
+    systems = {GROWN: partial(system, given.size, growing=True), CONSTANT: partial(system, given.size, growing=False)}
+    judged = beside.compare(systems, data, given, base=lambda: beside.System(course.set_up(image_size=given.size)))
+    tables = beside.table(judged, data), scales_table(judged, data), sizes_table(judged)
+    return "\n\n".join(tables), draw(judged)
+
+
+if __name__ == "__main__":
+    size = {"type": int, "default": 32, "help": "pixels along a side of the faces: 32, 64 or 128 (default 32)"}
+    beside.main("progressive", __doc__, measure, images=30_000, options={"--size": size})
