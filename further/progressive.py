@@ -4,9 +4,31 @@ https://arxiv.org/abs/1710.10196
 
     python -m further.progressive                     grow from 4 x 4 to 32 x 32
     python -m further.progressive FOLDER --seeds 0 1  on photographs
-    python -m further.progressive FOLDER --size 64
+    python -m further.progressive FOLDER --size 64    64 or 128 pixels
 
-The idea: MEASURED
+The idea: a picture of 4 x 4 has a face's colours and no more, and is learned in seconds. So both networks begin there,
+and layers for twice the size are added again and again. Each time the new layers fade in, so that what was learned is
+not thrown over. Most batches are small pictures, which cost little; what large ones add is only their detail.
+
+What differs from the notebook: the networks are not a DCGAN's. There is no transposed convolution and no BatchNorm:
+pixels are repeated, then convolved, and each pixel is normalised by itself. Weights are scaled where they are used. D
+sees how much the pictures of a batch differ. Adam's rate is 0.001 and its betas are 0 and 0.99. G's average has a fixed
+half-life, 100 batches (the paper's decay of 0.999 is 693). The losses are the notebook's. The paper's main results are
+with WGAN-GP, whose penalty differentiates D's gradient once more; on a CPU that makes D's step much dearer.
+
+Traps:
+- Real pictures must fade in with the new layers. Else D knows them by details that G cannot make yet.
+- Small real pictures must be made with the filter that D's fading uses, the mean of 2 x 2. Else D's old layers would
+  see others than they learned from.
+- The paper writes a layer's weight as w / c, with He's constant c. What is meant is w times sqrt(2 / fan_in).
+- Adam's averages of the gradients are those of the smaller size. The authors' code clears them at each new one; the
+  paper does not say so.
+- Small sizes see many more images in a second. Sizes that share the images would leave nearly all the time to the last
+  one; here they share the seconds, and each gets twice as many as the one before it.
+- The paper's networks have 512 channels and train for 12 million images. These have 16 to 128.
+
+Measured:
+MEASURED
 """
 
 import math
@@ -48,7 +70,7 @@ def fade(old, new, alpha):
 
 
 def stage(share, full):
-    """Which size to train at, and alpha, when a share in [0, 1] of the training is done. Returns (int, float in [0, 1]).
+    """The size to train at, and alpha, when a share in [0, 1] of the training is done: int, float in [0, 1].
 
     p goes evenly from 4 to 2 * full. The size is the power of two below it, so that each gets twice as much of the
     training as the one before it: 1/15, 2/15, 4/15 and 8/15 for 32. alpha goes from 0 to 1 in the first half of that.
@@ -86,12 +108,13 @@ def minibatch_std(x):
 
 
 class Equalised(nn.Module):
-    """4.1: a convolution whose weights w, drawn from N(0, 1), are used as c * w. c = gain / sqrt(fan_in) is He's constant.
+    """4.1: a convolution whose weights w, drawn from N(0, 1), are used as c * w, with He's c = gain / sqrt(fan_in).
 
+    forward: (B, inward, S, S) -> (B, outward, S, S); kernel: 1 or 3.
     Adam's steps are as large for one weight as for another. So all weights have the same range, and learn as fast.
     """
 
-    def __init__(self, inward, outward, kernel, gain=math.sqrt(2)):
+    def __init__(self, inward, outward, kernel, gain=2**0.5):
         super().__init__()
         self.w = nn.Parameter(torch.randn(outward, inward, kernel, kernel))
         self.b = nn.Parameter(torch.zeros(outward))
@@ -112,7 +135,7 @@ class PixelNorm(nn.Module):
 
 
 def channels(conv_dim, size):
-    """Channels at one size: for conv_dim = 64 they are 128 at 4, 64 at 8, 32 at 16 and 16 at 32. The paper has 512."""
+    """Channels at one size: for conv_dim = 64 they are 128 at 4, 64 at 8, 32 at 16 and 16 at 32."""
     return 8 * conv_dim // size
 
 
@@ -121,9 +144,16 @@ def doubled(first, last):
     return [2**power for power in range(first.bit_length() - 1, last.bit_length())]
 
 
-class Generator(nn.Module):
-    """All layers are there from the start; which of them are used is a matter of `size` and `alpha`, kept with the weights.
+def convolutions(*widths, behind=()):
+    """Layers of 3 x 3 convolutions, each from one width to the next, with what is to follow the activation: list."""
+    return [layer for inward, outward in pairwise(widths)
+            for layer in (Equalised(inward, outward, 3), nn.LeakyReLU(0.2), *behind)]
 
+
+class Generator(nn.Module):
+    """All layers are there from the start. `size` and `alpha`, kept with the weights, say which of them are used.
+
+    z_size: length of z; conv_dim: channels at 8 x 8; image_size: the largest size, a power of two, 8 or more.
     forward: z (B, z_size) -> pictures (B, 3, size, size), about in [-1, 1].
     """
 
@@ -133,10 +163,8 @@ class Generator(nn.Module):
         self.first = nn.Sequential(PixelNorm(), Equalised(z_size, 16 * width(4), 1), nn.LeakyReLU(0.2))
         self.block, self.to_rgb = nn.ModuleDict(), nn.ModuleDict()
         for size in doubled(4, image_size):
-            layers = [(width(size), width(size))] if size == 4 else [(width(size // 2), width(size)), (width(size),) * 2]
-            self.block[str(size)] = nn.Sequential(*(
-                layer for inward, outward in layers
-                for layer in (Equalised(inward, outward, 3), nn.LeakyReLU(0.2), PixelNorm())))
+            widths = [width(4)] * 2 if size == 4 else [width(size // 2), width(size), width(size)]
+            self.block[str(size)] = nn.Sequential(*convolutions(*widths, behind=[PixelNorm()]))
             self.to_rgb[str(size)] = Equalised(width(size), 3, 1, gain=1)
         self.register_buffer("size", torch.tensor(4))
         self.register_buffer("alpha", torch.tensor(1.0))
@@ -154,21 +182,23 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """The generator's mirror image; pictures (B, 3, S, S) in [-1, 1], S = 4, 8, ... image_size -> logits (B, 1)."""
+    """The generator's mirror image.
+
+    conv_dim, image_size: as for the generator.
+    forward: pictures (B, 3, S, S) in [-1, 1], S = 4, 8, ... image_size -> logits (B, 1). `alpha` is for that S.
+    """
 
     def __init__(self, conv_dim, image_size=32):
         super().__init__()
-        width, activation = partial(channels, conv_dim), nn.LeakyReLU(0.2)
-        self.block, self.from_rgb = nn.ModuleDict(), nn.ModuleDict()
+        width, self.block, self.from_rgb = partial(channels, conv_dim), nn.ModuleDict(), nn.ModuleDict()
         for size in doubled(4, image_size):
-            self.from_rgb[str(size)] = nn.Sequential(Equalised(3, width(size), 1), activation)
-            if size > 4:
-                self.block[str(size)] = nn.Sequential(
-                    Equalised(width(size), width(size), 3), activation,
-                    Equalised(width(size), width(size // 2), 3), activation, nn.AvgPool2d(2))
-        self.last = nn.Sequential(
-            Equalised(width(4) + 1, width(4), 3), activation, nn.Flatten(1), nn.Unflatten(1, (-1, 1, 1)),
-            Equalised(16 * width(4), width(4), 1), activation, Equalised(width(4), 1, 1, gain=1))
+            self.from_rgb[str(size)] = nn.Sequential(Equalised(3, width(size), 1), nn.LeakyReLU(0.2))
+        for size in doubled(8, image_size):
+            widths = width(size), width(size), width(size // 2)
+            self.block[str(size)] = nn.Sequential(*convolutions(*widths), nn.AvgPool2d(2))
+        self.last = nn.Sequential(  # all of the 4 x 4 that is left, into one number
+            *convolutions(width(4) + 1, width(4)), nn.Flatten(1), nn.Unflatten(1, (-1, 1, 1)),
+            Equalised(16 * width(4), width(4), 1), nn.LeakyReLU(0.2), Equalised(width(4), 1, 1, gain=1))
         self.register_buffer("alpha", torch.tensor(1.0))
 
     def forward(self, x):
@@ -206,13 +236,6 @@ def share_done(run, loader):
     return (run.epoch * len(loader) + run.batch) / (run.total * len(loader))
 
 
-def grow(own, size, alpha):
-    """Let both networks work at that size."""
-    own.G.size.fill_(size)
-    for network in (own.G, own.D):
-        network.alpha.fill_(alpha)
-
-
 def train(own, began, when, run, loader):
     """The notebook's `train`, but that before each batch `when`, a function of the share done, says size and alpha.
 
@@ -224,7 +247,7 @@ def train(own, began, when, run, loader):
         for _epoch in run.epochs():
             for real_images, _ in run.batches(loader):
                 size, alpha = when(share_done(run, loader))
-                grow(own, size, alpha)
+                own.G.size.fill_(size), own.G.alpha.fill_(alpha), own.D.alpha.fill_(alpha)
                 if size not in began:
                     began[size] = run.images, run.seconds
                     own.d_optimizer.state.clear(), own.g_optimizer.state.clear()
@@ -247,33 +270,28 @@ def system(full, growing):
                          settings={"growing": growing})
 
 
-# --- Section 6: what growing does -------------------------------------------------------------------------------------
+# --- Section 6.2: what growing does -----------------------------------------------------------------------------------
 
 
 def by_scale(faces, reals):
-    """Sliced Wasserstein x 1000 between faces, uint8 (N, 3, S, S), at each level of detail: list of str, finest first."""
+    """Sliced Wasserstein x 1000 at each level of detail, of faces, uint8 (N, 3, S, S): {level: text}, finest first."""
     found = helper.sliced_wasserstein(faces / 255, reals / 255, generator=torch.Generator().manual_seed(0))
     return {f"{width} pixels": f"{distance:.1f}" for width, distance in found.items() if width != "mean"}
 
 
-def scales_table(judged, data):
-    """Markdown: for each training the sliced Wasserstein distance of each level of detail, below that of real faces."""
-    floor = by_scale(data.photographs[: len(data.reals)], data.reals)
-    rows = [["real faces", "", *floor.values()]]
-    rows += [[one.name, str(one.seed), *by_scale(one.faces, data.reals).values()] for one in judged]
-    return beside.markdown(["sliced Wasserstein x 1000", "seed", *floor], rows)
-
-
-def sizes_table(judged):
-    """Markdown: images and seconds of each size of the grown trainings."""
-    rows = []
+def tables(judged, data):
+    """Markdown: the distances, those of each level of detail, and images and seconds of each size of the grown ones."""
+    floor, sizes = by_scale(data.photographs[: len(data.reals)], data.reals), []
+    scales = [["real faces", "", *floor.values()]]
     for one in judged:
-        if one.name == GROWN:
-            began = one.system.parts["began"]
-            moments = [*began.values(), (one.run.images, one.run.seconds)]
-            for size, ((images, seconds), (later_images, later)) in zip(began, pairwise(moments), strict=True):
-                rows.append([f"{size} x {size}", str(one.seed), f"{later_images - images:,}", f"{later - seconds:,.0f}"])
-    return beside.markdown([GROWN, "seed", "images", "seconds"], rows)
+        scales.append([one.name, str(one.seed), *by_scale(one.faces, data.reals).values()])
+        began = one.system.parts["began"] if one.name == GROWN else {}
+        moments = [*began.values(), (one.run.images, one.run.seconds)]
+        for size, ((images, seconds), (later_images, later)) in zip(began, pairwise(moments), strict=True):
+            sizes.append([f"{size} x {size}", str(one.seed), f"{later_images - images:,}", f"{later - seconds:,.0f}"])
+    return "\n\n".join([beside.table(judged, data),
+                        beside.markdown(["sliced Wasserstein x 1000", "seed", *floor], scales),
+                        beside.markdown([GROWN, "seed", "images", "seconds"], sizes)])
 
 
 def draw(judged):
@@ -288,10 +306,10 @@ def draw(judged):
         pixels = faces[:8].repeat_interleave(full // size, 2).repeat_interleave(full // size, 3)
         axis.imshow(beside.grid(pixels, 4), interpolation="nearest")
         axis.set_title(f"{size} x {size}, {seen:,} images", fontsize=8)
-        axis.axis("off")
-    for axis, (name, faces) in zip(below.subplots(1, len(shown), squeeze=False)[0], reversed(shown.items()), strict=True):
-        axis.imshow(beside.grid(faces[:32], 8))
+    for axis, name in zip(below.subplots(1, len(shown), squeeze=False)[0], reversed(shown), strict=True):
+        axis.imshow(beside.grid(shown[name][:32], 8))
         axis.set_title(name, fontsize=8)
+    for axis in (*above.axes, *below.axes):
         axis.axis("off")
     return figure
 
@@ -302,8 +320,7 @@ def measure(given):
     data = beside.faces(given, given.size)
     systems = {GROWN: partial(system, given.size, growing=True), CONSTANT: partial(system, given.size, growing=False)}
     judged = beside.compare(systems, data, given, base=lambda: beside.System(course.set_up(image_size=given.size)))
-    tables = beside.table(judged, data), scales_table(judged, data), sizes_table(judged)
-    return "\n\n".join(tables), draw(judged)
+    return tables(judged, data), draw(judged)
 
 
 if __name__ == "__main__":
