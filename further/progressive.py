@@ -12,9 +12,9 @@ not thrown over. Most batches are small pictures, which cost little; what large 
 
 What differs from the notebook: the networks are not a DCGAN's. There is no transposed convolution and no BatchNorm:
 pixels are repeated, then convolved, and each pixel is normalised by itself. Weights are scaled where they are used. D
-sees how much the pictures of a batch differ. Adam's rate is 0.001 and its betas are 0 and 0.99. G's average has a fixed
-half-life, 100 batches (the paper's decay of 0.999 is 693). The losses are the notebook's. The paper's main results are
-with WGAN-GP, whose penalty differentiates D's gradient once more; on a CPU that makes D's step much dearer.
+sees how much the pictures of a batch differ. Batches are of 16 pictures, Adam's betas are 0 and 0.99. G's average has
+a fixed half-life, 100 batches (the paper's decay of 0.999 is 693). The losses are the notebook's. The paper's main
+results are with WGAN-GP, whose penalty differentiates D's gradient once more; on a CPU that makes D's step much dearer.
 
 Traps:
 - Real pictures must fade in with the new layers. Else D knows them by details that G cannot make yet.
@@ -25,6 +25,9 @@ Traps:
   paper does not say so.
 - Small sizes see many more images in a second. Sizes that share the images would leave nearly all the time to the last
   one; here they share the seconds, and each gets twice as many as the one before it.
+- All weights are about 1, and a step of Adam moves each by about its rate. The paper's 0.001 is for hundreds of
+  thousands of steps. A training of ten minutes has a few thousand, and after them such weights are still nearly those
+  that were drawn; so the rate here is 0.01.
 - The paper's networks have 512 channels and train for 12 million images. These have 16 to 128.
 
 Measured:
@@ -261,9 +264,9 @@ def train(own, began, when, run, loader):
 
 
 def system(full, growing):
-    """The System of these networks for pictures of full x full, grown or of that size from the start."""
+    """The System of these networks for pictures of full x full, grown or of that size from the start (appendix A.1)."""
     own = course.set_up(image_size=full, Discriminator=Discriminator, Generator=Generator, averaged=averaged,
-                        learning_rate=0.001, betas=(0.0, 0.99))
+                        batch_size=16, learning_rate=0.01, betas=(0.0, 0.99))
     when = partial(stage, full=full) if growing else lambda share: (full, 1.0)
     began = Began()
     return beside.System(own, loop=partial(train, own, began, when), parts={**course.parts_of(own), "began": began},
