@@ -328,4 +328,4 @@ def measure(given):
 
 if __name__ == "__main__":
     size = {"type": int, "default": 32, "help": "pixels along a side of the faces: 32, 64 or 128 (default 32)"}
-    beside.main("progressive", __doc__, measure, images=30_000, options={"--size": size})
+    beside.main("progressive", __doc__, measure, images=40_000, options={"--size": size})

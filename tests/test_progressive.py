@@ -201,7 +201,7 @@ def test_both_networks_grow_and_the_optimizers_begin_afresh(small):
     assert [faces.shape[-1] for faces in run.snapshots] == [4, 4, 8, 16, 16, 32, 32]
     assert own.G_average.module.size == 32 and beside.made(system, 5).shape == (5, 3, 32, 32)
     moved = [(network.block["4"][0].w - drawn).abs().mean() for network in (own.G_average.module, own.G)]
-    assert 0 < moved[0] < moved[1] / 2  # the average of 15 batches goes on from the small sizes', with its half-life of 100
+    assert 0 < moved[0] < moved[1] / 2  # its half-life is 100 batches, and growing does not begin it anew
 
 
 def test_without_growing_all_batches_are_of_full_size(small):
