@@ -1,0 +1,331 @@
+"""Progressive growing of GANs for improved quality, stability, and variation. Karras, Aila, Laine and Lehtinen, 2018.
+
+https://arxiv.org/abs/1710.10196
+
+    python -m further.progressive                     grow from 4 x 4 to 32 x 32
+    python -m further.progressive FOLDER --seeds 0 1  on photographs
+    python -m further.progressive FOLDER --size 64    64 or 128 pixels
+
+The idea: a picture of 4 x 4 has a face's colours and no more, and is learned in seconds. So both networks begin there,
+and layers for twice the size are added again and again. Each time the new layers fade in, so that what was learned is
+not thrown over. Most batches are small pictures, which cost little; what large ones add is only their detail.
+
+What differs from the notebook: the networks are not a DCGAN's. There is no transposed convolution and no BatchNorm:
+pixels are repeated, then convolved, and each pixel is normalised by itself. Weights are scaled where they are used. D
+sees how much the pictures of a batch differ. Batches are of 16 pictures, Adam's betas are 0 and 0.99. G's average has
+a fixed half-life, 100 batches (the paper's decay of 0.999 is 693). The losses are the notebook's. The paper's main
+results are with WGAN-GP, whose penalty differentiates D's gradient once more; on a CPU that makes D's step much dearer.
+
+Traps:
+- Real pictures must fade in with the new layers. Else D knows them by details that G cannot make yet.
+- Small real pictures must be made with the filter that D's fading uses, the mean of 2 x 2. Else D's old layers would
+  see others than they learned from.
+- The paper writes a layer's weight as w / c, with He's constant c. What is meant is w times sqrt(2 / fan_in).
+- Adam's averages of the gradients are those of the smaller size. The authors' code clears them at each new one; the
+  paper does not say so.
+- Small sizes see many more images in a second. Sizes that share the images would leave nearly all the time to the last
+  one; here they share the seconds, and each gets twice as many as the one before it.
+- All weights are about 1, and a step of Adam moves each by about its rate. The paper's 0.001 is for hundreds of
+  thousands of steps. A training of ten minutes has a few thousand, and after them such weights are still nearly those
+  that were drawn; so the rate here is 0.01.
+- The paper's networks have 512 channels and train for 12 million images. These have 16 to 128.
+
+Measured:
+MEASURED
+"""
+
+import math
+from functools import partial
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from matplotlib.figure import Figure
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+import helper
+from common import FaceError
+from further import beside, course
+
+SIZES = 32, 64, 128
+GROUP = 4  # pictures whose standard deviation D sees, at most
+GROWN, CONSTANT = "growing", "constant size"
+HALF_LIFE = 100  # batches after which a generator counts half in the average
+
+
+# --- Section 2: growing -----------------------------------------------------------------------------------------------
+
+
+def up(x):
+    """Repeat each pixel: (B, C, S, S) -> (B, C, 2 S, 2 S)."""
+    return F.interpolate(x, scale_factor=2.0)
+
+
+def down(x):
+    """The mean of each four pixels: (B, C, S, S) -> (B, C, S / 2, S / 2)."""
+    return F.avg_pool2d(x, 2)
+
+
+def fade(old, new, alpha):
+    """Figure 2: from the old path, alpha = 0, to the new one, alpha = 1."""
+    return (1 - alpha) * old + alpha * new
+
+
+def stage(share, full):
+    """The size to train at, and alpha, when a share in [0, 1] of the training is done: int, float in [0, 1].
+
+    p goes evenly from 4 to 2 * full. The size is the power of two below it, so that each gets twice as much of the
+    training as the one before it: 1/15, 2/15, 4/15 and 8/15 for 32. alpha goes from 0 to 1 in the first half of that.
+    """
+    p = 4 + share * (2 * full - 4)
+    size = min(full, 2 ** int(math.log2(p)))
+    return size, min(1.0, 2 * (p / size - 1)) if size > 4 else 1.0
+
+
+def faded(real_images, size, alpha):
+    """Real pictures as D is to see them: (B, 3, S, S) of any range -> (B, 3, size, size), half new where G is half new.
+
+    The details that size has more than size / 2 come in with alpha.
+    """
+    x = F.avg_pool2d(real_images, real_images.shape[-1] // size)
+    return fade(up(down(x)), x, alpha)
+
+
+# --- Section 3: minibatch standard deviation --------------------------------------------------------------------------
+
+
+def minibatch_std(x):
+    """Add a channel that tells D how much the pictures of a group differ: (B, C, S, S) -> (B, C + 1, S, S).
+
+    The standard deviation of each value over the 4 pictures of a group, then the mean of these: one number for each
+    group. Where 4 does not divide B, the groups are of 2 or of 1.
+    """
+    group = math.gcd(GROUP, len(x))
+    y = x.view(group, -1, *x.shape[1:])
+    std = (y.var(dim=0, correction=0) + 1e-8).sqrt().mean((1, 2, 3))  # B / group; a root has no slope at 0
+    return torch.cat([x, std.repeat(group).view(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])], dim=1)
+
+
+# --- Section 4: normalisation -----------------------------------------------------------------------------------------
+
+
+class Equalised(nn.Module):
+    """4.1: a convolution whose weights w, drawn from N(0, 1), are used as c * w, with He's c = gain / sqrt(fan_in).
+
+    forward: (B, inward, S, S) -> (B, outward, S, S); kernel: 1 or 3.
+    Adam's steps are as large for one weight as for another. So all weights have the same range, and learn as fast.
+    """
+
+    def __init__(self, inward, outward, kernel, gain=2**0.5):
+        super().__init__()
+        self.w = nn.Parameter(torch.randn(outward, inward, kernel, kernel))
+        self.b = nn.Parameter(torch.zeros(outward))
+        self.c = gain / math.sqrt(inward * kernel**2)
+
+    def forward(self, x):
+        return F.conv2d(x, self.c * self.w, self.b, padding=self.w.shape[-1] // 2)
+
+
+class PixelNorm(nn.Module):
+    """4.2: b = a / sqrt(1/C sum_j a_j^2 + 1e-8) over the C channels of each pixel; (B, C, S, S), the same comes out."""
+
+    def forward(self, a):
+        return a * (a.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
+
+
+# --- Appendix A: the networks -----------------------------------------------------------------------------------------
+
+
+def channels(conv_dim, size):
+    """Channels at one size: for conv_dim = 64 they are 128 at 4, 64 at 8, 32 at 16 and 16 at 32."""
+    return 8 * conv_dim // size
+
+
+def doubled(first, last):
+    """The sizes from first to last, each twice the one before: list of int."""
+    return [2**power for power in range(first.bit_length() - 1, last.bit_length())]
+
+
+def convolutions(*widths, behind=()):
+    """Layers of 3 x 3 convolutions, each from one width to the next, with what is to follow the activation: list."""
+    return [layer for inward, outward in pairwise(widths)
+            for layer in (Equalised(inward, outward, 3), nn.LeakyReLU(0.2), *behind)]
+
+
+class Generator(nn.Module):
+    """All layers are there from the start. `size` and `alpha`, kept with the weights, say which of them are used.
+
+    z_size: length of z; conv_dim: channels at 8 x 8; image_size: the largest size, a power of two, 8 or more.
+    forward: z (B, z_size) -> pictures (B, 3, size, size), about in [-1, 1].
+    """
+
+    def __init__(self, z_size, conv_dim, image_size=32):
+        super().__init__()
+        self.z_size, width = z_size, partial(channels, conv_dim)
+        self.first = nn.Sequential(PixelNorm(), Equalised(z_size, 16 * width(4), 1), nn.LeakyReLU(0.2))
+        self.block, self.to_rgb = nn.ModuleDict(), nn.ModuleDict()
+        for size in doubled(4, image_size):
+            widths = [width(4)] * 2 if size == 4 else [width(size // 2), width(size), width(size)]
+            self.block[str(size)] = nn.Sequential(*convolutions(*widths, behind=[PixelNorm()]))
+            self.to_rgb[str(size)] = Equalised(width(size), 3, 1, gain=1)
+        self.register_buffer("size", torch.tensor(4))
+        self.register_buffer("alpha", torch.tensor(1.0))
+
+    def forward(self, z):
+        size, alpha = self.size.item(), self.alpha.item()
+        x = PixelNorm()(self.first(z[:, :, None, None]).view(len(z), -1, 4, 4))  # 128 x 4 x 4
+        x = self.block["4"](x)
+        for step in doubled(8, size):  # 64 x 8 x 8, 32 x 16 x 16, 16 x 32 x 32
+            before, x = x, self.block[str(step)](up(x))
+        pictures = self.to_rgb[str(size)](x)
+        if alpha < 1:
+            pictures = fade(up(self.to_rgb[str(size // 2)](before)), pictures, alpha)
+        return pictures.float()
+
+
+class Discriminator(nn.Module):
+    """The generator's mirror image.
+
+    conv_dim, image_size: as for the generator.
+    forward: pictures (B, 3, S, S) in [-1, 1], S = 4, 8, ... image_size -> logits (B, 1). `alpha` is for that S.
+    """
+
+    def __init__(self, conv_dim, image_size=32):
+        super().__init__()
+        width, self.block, self.from_rgb = partial(channels, conv_dim), nn.ModuleDict(), nn.ModuleDict()
+        for size in doubled(4, image_size):
+            self.from_rgb[str(size)] = nn.Sequential(Equalised(3, width(size), 1), nn.LeakyReLU(0.2))
+        for size in doubled(8, image_size):
+            widths = width(size), width(size), width(size // 2)
+            self.block[str(size)] = nn.Sequential(*convolutions(*widths), nn.AvgPool2d(2))
+        self.last = nn.Sequential(  # all of the 4 x 4 that is left, into one number
+            *convolutions(width(4) + 1, width(4)), nn.Flatten(1), nn.Unflatten(1, (-1, 1, 1)),
+            Equalised(16 * width(4), width(4), 1), nn.LeakyReLU(0.2), Equalised(width(4), 1, 1, gain=1))
+        self.register_buffer("alpha", torch.tensor(1.0))
+
+    def forward(self, x):
+        size, alpha = x.shape[-1], self.alpha.item()
+        y = self.from_rgb[str(size)](x)  # 16 x 32 x 32
+        for step in reversed(doubled(8, size)):  # 32 x 16 x 16, 64 x 8 x 8, 128 x 4 x 4
+            y = self.block[str(step)](y)
+            if step == size and alpha < 1:
+                y = fade(self.from_rgb[str(size // 2)](down(x)), y, alpha)
+        return self.last(minibatch_std(y)).flatten(1).float()
+
+
+def averaged(G):
+    """An exponential moving average of G's weights, half-life HALF_LIFE batches; size and alpha are G's latest."""
+    return AveragedModel(G, multi_avg_fn=get_ema_multi_avg_fn(0.5 ** (1 / HALF_LIFE)))
+
+
+# --- Training ---------------------------------------------------------------------------------------------------------
+
+
+class Began(dict):
+    """When training at each size began: {size: (images, seconds)}. A checkpoint keeps it."""
+
+    def state_dict(self):
+        return dict(self)
+
+    def load_state_dict(self, state):
+        self.update(state)
+
+
+def share_done(run, loader):
+    """How much of a run is done, 0 to 1: of its seconds where it has so many, or else of its batches."""
+    if math.isfinite(run.limit):
+        return min(1.0, run.seconds / run.limit)
+    return (run.epoch * len(loader) + run.batch) / (run.total * len(loader))
+
+
+def train(own, began, when, run, loader):
+    """The notebook's `train`, but that before each batch `when`, a function of the share done, says size and alpha.
+
+    At a new size both optimizers forget what they know of the gradients: these are others now.
+    """
+    device = next(own.G.parameters()).device
+    own.D.train(), own.G.train()
+    with run:
+        for _epoch in run.epochs():
+            for real_images, _ in run.batches(loader):
+                size, alpha = when(share_done(run, loader))
+                own.G.size.fill_(size), own.G.alpha.fill_(alpha), own.D.alpha.fill_(alpha)
+                if size not in began:
+                    began[size] = run.images, run.seconds
+                    own.d_optimizer.state.clear(), own.g_optimizer.state.clear()
+                real_images = faded(own.mirror_half(real_images.to(device, non_blocking=True)), size, alpha)
+                with helper.fast_math(device):
+                    fake_images = own.G(own.random_z(len(real_images), own.z_size, device))
+                    d_loss = own.discriminator_step(own.D, own.G, real_images, own.d_optimizer, fake_images)
+                    g_loss = own.generator_step(own.D, own.G, len(real_images), own.g_optimizer, fake_images)
+                own.G_average.update_parameters(own.G)
+                run.record(d_loss=d_loss, g_loss=g_loss)
+
+
+def system(full, growing):
+    """The System of these networks for pictures of full x full, grown or of that size from the start (appendix A.1)."""
+    own = course.set_up(image_size=full, Discriminator=Discriminator, Generator=Generator, averaged=averaged,
+                        batch_size=16, learning_rate=0.01, betas=(0.0, 0.99))
+    when = partial(stage, full=full) if growing else lambda share: (full, 1.0)
+    began = Began()
+    return beside.System(own, loop=partial(train, own, began, when), parts={**course.parts_of(own), "began": began},
+                         settings={"growing": growing})
+
+
+# --- Section 6.2: what growing does -----------------------------------------------------------------------------------
+
+
+def by_scale(faces, reals):
+    """Sliced Wasserstein x 1000 at each level of detail, of faces, uint8 (N, 3, S, S): {level: text}, finest first."""
+    found = helper.sliced_wasserstein(faces / 255, reals / 255, generator=torch.Generator().manual_seed(0))
+    return {f"{width} pixels": f"{distance:.1f}" for width, distance in found.items() if width != "mean"}
+
+
+def tables(judged, data):
+    """Markdown: the distances, those of each level of detail, and images and seconds of each size of the grown ones."""
+    floor, sizes = by_scale(data.photographs[: len(data.reals)], data.reals), []
+    scales = [["real faces", "", *floor.values()]]
+    for one in judged:
+        scales.append([one.name, str(one.seed), *by_scale(one.faces, data.reals).values()])
+        began = one.system.parts["began"] if one.name == GROWN else {}
+        moments = [*began.values(), (one.run.images, one.run.seconds)]
+        for size, ((images, seconds), (later_images, later)) in zip(began, pairwise(moments), strict=True):
+            sizes.append([f"{size} x {size}", str(one.seed), f"{later_images - images:,}", f"{later - seconds:,.0f}"])
+    return "\n\n".join([beside.table(judged, data),
+                        beside.markdown(["sliced Wasserstein x 1000", "seed", *floor], scales),
+                        beside.markdown([GROWN, "seed", "images", "seconds"], sizes)])
+
+
+def draw(judged):
+    """A Figure: above, faces of the same z at the end of each size; below, the first faces of each system."""
+    grown = next(one for one in judged if one.name == GROWN)
+    sizes = {faces.shape[-1]: (faces, seen) for faces, seen in zip(grown.run.snapshots, grown.run.seen, strict=True)}
+    shown = {one.name: one.faces for one in reversed(judged)}  # those of its first seed
+    full = grown.faces.shape[-1]
+    figure = Figure(figsize=(9, 4.4), dpi=110, layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=(1, 1.1))
+    for axis, (size, (faces, seen)) in zip(above.subplots(1, len(sizes), squeeze=False)[0], sizes.items(), strict=True):
+        pixels = faces[:8].repeat_interleave(full // size, 2).repeat_interleave(full // size, 3)
+        axis.imshow(beside.grid(pixels, 4), interpolation="nearest")
+        axis.set_title(f"{size} x {size}, {seen:,} images", fontsize=8)
+    for axis, name in zip(below.subplots(1, len(shown), squeeze=False)[0], reversed(shown), strict=True):
+        axis.imshow(beside.grid(shown[name][:32], 8))
+        axis.set_title(name, fontsize=8)
+    for axis in (*above.axes, *below.axes):
+        axis.axis("off")
+    return figure
+
+
+def measure(given):
+    if given.size not in SIZES:
+        raise FaceError(f"--size is {given.size}: give 32, 64 or 128.")
+    data = beside.faces(given, given.size)
+    systems = {GROWN: partial(system, given.size, growing=True), CONSTANT: partial(system, given.size, growing=False)}
+    judged = beside.compare(systems, data, given, base=lambda: beside.System(course.set_up(image_size=given.size)))
+    return tables(judged, data), draw(judged)
+
+
+if __name__ == "__main__":
+    size = {"type": int, "default": 32, "help": "pixels along a side of the faces: 32, 64 or 128 (default 32)"}
+    beside.main("progressive", __doc__, measure, images=40_000, options={"--size": size})
