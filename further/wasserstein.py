@@ -21,12 +21,11 @@ are the same network. Traps:
 - A norm at zero has no gradient, therefore 1e-12 under the root.
 - The unit of the gap is the critic's: it can be compared within one training, not between two.
 
-Measured, a rank correlation of 1: whenever one of the two is higher, the other is too; 0: no relation. The faces get better in
-most trainings, so that the mere number of images seen has one of nearly -1: it stands below the others as the floor.
+Measured: the rank correlation over 16 moments of a training; 1: where one is higher, the other is too; 0: no relation.
+Faces get better in most trainings, so that the mere number of images seen has one of nearly -1: the table shows it too.
 MEASURED
 """
 
-import math
 from functools import partial
 
 import torch
@@ -208,11 +207,12 @@ def checkpoints(run):
 
 def smoothed(run, name):
     """At each checkpoint the mean of history[name] over the batches around it, half way to the next: list of float."""
-    reach, found = run.images / CHECKPOINTS / 2, []
-    for images in (run.seen[index] for index in checkpoints(run)):
-        near = [value for value, at in zip(run.history[name], run.history["images"], strict=True) if abs(at - images) <= reach]
-        found.append(sum(near) / len(near))
-    return found
+    reach, means = run.images / CHECKPOINTS / 2, []
+    noted = list(zip(run.history["images"], run.history[name], strict=True))
+    for index in checkpoints(run):
+        near = [value for images, value in noted if abs(images - run.seen[index]) <= reach]
+        means.append(sum(near) / len(near))
+    return means
 
 
 def distances(run, reals):
@@ -274,8 +274,8 @@ def draw(judged, looked):
 
 def measure(given):
     if given.images < LEAST * beside.EPOCH:
-        raise FaceError(f"--images is {given.images}: give {LEAST * beside.EPOCH:,} or more, because the rank correlation is "
-                        f"one over {LEAST} moments of a training.")
+        raise FaceError(f"--images is {given.images}: give {LEAST * beside.EPOCH:,} or more, because a rank correlation over "
+                        f"fewer than {LEAST} moments says little.")
     data = beside.faces(given)
     judged = beside.compare(SYSTEMS, data, given, base=notebook)
     looked = [distances(one.run, data.reals) for one in judged]

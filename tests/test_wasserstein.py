@@ -77,8 +77,8 @@ def test_the_penalty_of_a_linear_critic_is_known(norm, cost):
     D = Linear(norm)
     found = wasserstein.penalty(D, pictures(6), pictures(6, seed=1))
     assert found.item() == pytest.approx(cost, abs=1e-5)
-    gradient, = torch.autograd.grad(found, D.w)  # 2 * (|w| - 1) * w / |w|
-    assert torch.isfinite(gradient).all() and gradient.norm().item() == pytest.approx(2 * abs(norm - 1) * (norm > 0), abs=1e-5)
+    gradient, = torch.autograd.grad(found, D.w)  # 2 * (|w| - 1) * w / |w|; at w = 0 it must be a number too
+    assert gradient.norm().item() == pytest.approx(2 * abs(norm - 1) * (norm > 0), abs=1e-5)
 
 
 def test_the_penalty_is_taken_between_real_and_generated_pictures_at_a_place_of_each_ones_own():
@@ -239,7 +239,8 @@ def test_the_program_trains_each_system_and_draws(tmp_path, monkeypatch, capsys)
                                          *2 * ["WGAN-GP"]]
     assert [row[2] for row in below[2:]] == ["D loss", "G loss", "images seen", "gap", "images seen", "gap", "images seen"]
     assert below[0][4] == "with sliced Wasserstein x 1000 |" and below[2][3] == "3"
-    assert all(-1 <= float(row[4].strip(" |")) <= 1 for row in below[2:])
+    found = [float(row[4].strip(" |")) for row in below[2:]]  # nan for a training of a single epoch
+    assert all(-1 <= correlation <= 1 for correlation in found[:3]) and not any(abs(each) > 1 for each in found)
     assert (tmp_path / "results" / "further" / "wasserstein.png").stat().st_size > 10_000
 
 
