@@ -274,8 +274,8 @@ def draw(judged, looked):
 
 def measure(given):
     if given.images < LEAST * beside.EPOCH:
-        raise FaceError(f"--images is {given.images}: give {LEAST * beside.EPOCH:,} or more, because a rank correlation over "
-                        f"fewer than {LEAST} moments says little.")
+        raise FaceError(f"--images is {given.images}: give {LEAST * beside.EPOCH:,} or more: a rank correlation over "
+                        f"fewer than {LEAST} moments would say little.")
     data = beside.faces(given)
     judged = beside.compare(SYSTEMS, data, given, base=notebook)
     looked = [distances(one.run, data.reals) for one in judged]
