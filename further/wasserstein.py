@@ -5,27 +5,29 @@ https://arxiv.org/abs/1701.07875; with a gradient penalty, Gulrajani et al., 201
     python -m further.wasserstein                     the notebook's recipe, WGAN, WGAN-GP
     python -m further.wasserstein FOLDER --seeds 0 1  on photographs
 
-The idea: the notebook's D says how probably a picture is real. When it tells all apart, its loss is flat and says nothing
-of how far the faces still have to go. The critic of a WGAN gives any number, but its slope is bounded. The greatest
-gap that it can open between real and generated pictures is then the Wasserstein distance of the two, which falls as
+The idea: the notebook's D says how probably a picture is real. Once it tells all apart, its loss is flat and says nothing
+of how far the faces still have to go. The critic of a WGAN may give any number, but its slope is bounded. The greatest
+gap that it can then open between real and generated pictures is their Wasserstein distance, up to a factor, and falls as
 they come nearer. The first paper bounds the slope by clipping all weights, the second by a penalty that draws it to 1.
 
-What differs from the notebook: both losses, the critic's extra steps, the optimizers, and in D the BatchNorm, which goes:
-through it a picture's slope would depend on the rest of its batch, and the penalty is on each picture's own. The layers
-that lose it get a bias, which they had none of because BatchNorm has one. The first paper keeps it; here both critics
-are the same network. Traps:
-- The gap has a meaning only where the critic keeps up with G. So it takes five steps, each on new pictures, before G
-  takes one. In the same time G takes fewer steps than the notebook's: rates count twice as much.
-- The penalty is computed in float32: its square of a difference of nearly equal numbers is lost in bfloat16.
-- Fakes reach the critic's step without their graph. With it the penalty's second backward would run through G too.
+What differs from the notebook: both losses; five steps of the critic, each on new pictures, before G takes one, because the
+gap has a meaning only where the critic keeps up with G; the optimizers; and the critic has no BatchNorm, through which a
+picture's slope would depend on the rest of its batch, where the penalty is on each picture's own. The layers that lose it
+get a bias, which BatchNorm had for them. The first paper's critic still has it; here both have the same network. Traps:
+- The penalty is computed in float32. It is about how far a number near 1 is from 1, and bfloat16 has two to three digits.
+- Fakes reach the critic's step without their graph. With it, the step would give G gradients too, of the wrong sign.
 - A norm at zero has no gradient, therefore 1e-12 under the root.
-- The unit of the gap is the critic's: it can be compared within one training, not between two.
+- The gap's unit is the critic's own: compare it within one training, not between two.
+- The rates are for many steps of G, and in equal time it takes fewer here than in the notebook. The clipped critic has the
+  first paper's 0.00005: with 0.0004 nearly all its weights went to the border, and the faces got worse. The other has the
+  notebook's 0.0004 in place of the second paper's 0.0001, which would need a longer training.
 
 Measured: the rank correlation over 16 moments of a training; 1: where one is higher, the other is too; 0: no relation.
 Faces get better in most trainings, so that the mere number of images seen has one of nearly -1: the table shows it too.
 MEASURED
 """
 
+import contextlib
 from functools import partial
 
 import torch
@@ -84,7 +86,7 @@ def move(loss, network, optimizer):
 
 
 def clipping_step(own, x):
-    """Algorithm 1, lines 3 to 7: one step of the critic with pictures x (B, C, S, S) in [-1, 1]. Returns: what to record."""
+    """Algorithm 1, lines 3 to 7: one step of the critic on x (B, C, S, S) in [-1, 1]. Returns: dict of what to record."""
     found = gap(own.D, x, fakes_of(own, len(x)))
     move(-found, own.D, own.d_optimizer)
     return {"gap": found, "at_border": clip(own.D)}
@@ -92,8 +94,7 @@ def clipping_step(own, x):
 
 def generator_step(own, count):
     """Lines 9 to 11: G makes the gap smaller. Its first half, E[f(x)], does not depend on G."""
-    loss = -own.D(own.G(own.random_z(count, own.z_size, own.device))).mean()
-    move(loss, own.G, own.g_optimizer)
+    move(-own.D(own.G(own.random_z(count, own.z_size, own.device))).mean(), own.G, own.g_optimizer)
 
 
 def algorithm(own, critic_step):
@@ -130,7 +131,7 @@ def penalty(D, x, fakes):
 
 
 def penalty_step(own, x, weight=10):
-    """Algorithm 1, lines 4 to 9: one step of the critic with pictures x (B, C, S, S) in [-1, 1]. Returns: what to record."""
+    """Algorithm 1, lines 4 to 9: one step of the critic on x (B, C, S, S) in [-1, 1]. Returns: dict of what to record."""
     fakes = fakes_of(own, len(x))
     found, cost = gap(own.D, x, fakes), penalty(own.D, x, fakes)
     move(weight * cost - found, own.D, own.d_optimizer)
@@ -153,8 +154,8 @@ def trouble(history, snapshots, seen):
         signs.append("the gap grows without bound: nothing holds the critic's slope, or G no longer follows; raise the "
                      "penalty's weight, or lower the rates")
     if len(border) >= 10 and min(border[-10:]) > 0.95:
-        signs.append("nearly all of the critic's weights lie at the border: it has become too simple a function; lower its "
-                     "rate, or raise c")
+        signs.append("nearly all of the critic's weights lie at the border: it has become too simple a function; lower "
+                     "its rate, or raise c")
     return signs + helper.signs_of_trouble(history, snapshots, seen)
 
 
@@ -181,7 +182,7 @@ def with_critic(critic_step, optimizer):
 
 SYSTEMS = {
     "WGAN, clipped": partial(with_critic, clipping_step, partial(torch.optim.RMSprop, lr=5e-5)),
-    "WGAN-GP": partial(with_critic, penalty_step, partial(torch.optim.Adam, lr=1e-4, betas=(0.0, 0.9))),
+    "WGAN-GP": partial(with_critic, penalty_step, partial(torch.optim.Adam, lr=4e-4, betas=(0.0, 0.9))),
 }
 
 # --- Does the loss follow the distance? -------------------------------------------------------------------------------
@@ -205,66 +206,54 @@ def checkpoints(run):
     return sorted({min(known, key=lambda index: abs(run.seen[index] - images)) for images in wanted})
 
 
-def smoothed(run, name):
-    """At each checkpoint the mean of history[name] over the batches around it, half way to the next: list of float."""
-    reach, means = run.images / CHECKPOINTS / 2, []
-    noted = list(zip(run.history["images"], run.history[name], strict=True))
-    for index in checkpoints(run):
-        near = [value for images, value in noted if abs(images - run.seen[index]) <= reach]
-        means.append(sum(near) / len(near))
-    return means
+def signals(run):
+    """What one might go by, {name: a float for each checkpoint}: losses or gap, the mean over the batches around it."""
+    at, reach = [run.seen[index] for index in checkpoints(run)], run.images / CHECKPOINTS / 2
+    near = [[abs(entry - images) <= reach for entry in run.history["images"]] for images in at]
+    names = [name for name in ("gap", "d_loss", "g_loss") if name in run.history]
+    means = {name: [torch.tensor(run.history[name])[some].mean().item() for some in near] for name in names}
+    return {**means, "images seen": at}
 
 
 def distances(run, reals):
     """How far the faces at each checkpoint are from `reals`, uint8 (N, 3, S, S): {heading: list of float}.
 
-    Headings are those of beside.distances. Without the face embedding's package the Fréchet distance is left out.
+    The Fréchet distance is that of beside.distances; it is left out where the face embedding is not installed.
     """
-    sets, reals = [run.snapshots[index] for index in checkpoints(run)], reals[:FACES]
-    sets = [faces[: len(reals)] for faces in sets]
-    found = {"sliced Wasserstein x 1000": [
-        helper.sliced_wasserstein(faces / 255, reals / 255, generator=torch.Generator().manual_seed(0))["mean"]
-        for faces in sets]}
     from measures.embedding import face_embedding, feature_distances, features  # torchmetrics takes seconds to import
 
-    try:
-        real = features(face_embedding(), reals)
-        return {"Fréchet, face embedding": [feature_distances(features(face_embedding(), faces), real)[0]
-                                            for faces in sets], **found}
-    except Missing:
-        return found
-
-
-def signals(run):
-    """What a reader might go by, each with an entry for each checkpoint: {"gap": list of float, "images seen": ...}."""
-    names = [name for name in ("gap", "d_loss", "g_loss") if name in run.history]
-    return {**{name: smoothed(run, name) for name in names}, "images seen": [run.seen[i] for i in checkpoints(run)]}
-
-
-NAMES = {"d_loss": "D loss", "g_loss": "G loss"}
+    reals, found = reals[:FACES], {}
+    sets = [run.snapshots[index][: len(reals)] for index in checkpoints(run)]
+    with contextlib.suppress(Missing):
+        real, *made = (features(face_embedding(), faces) for faces in (reals, *sets))
+        found["Fréchet, face embedding"] = [feature_distances(some, real)[0] for some in made]
+    found["sliced Wasserstein x 1000"] = [
+        helper.sliced_wasserstein(faces / 255, reals / 255, generator=torch.Generator().manual_seed(0))["mean"]
+        for faces in sets]
+    return found
 
 
 def correlations(judged, looked):
-    """Markdown: for each training the rank correlation of each signal with each distance, of `looked`, which goes along."""
+    """Markdown: the rank correlations of each training's signals with its distances, `looked` in the order of `judged`."""
     rows = []
     for one, found in zip(judged, looked, strict=True):
         for name, values in signals(one.run).items():
-            rows.append([one.name, str(one.seed), NAMES.get(name, name), str(len(values)),
+            rows.append([one.name, str(one.seed), name, str(len(values)),
                          *(f"{spearman(values, distance):+.2f}" for distance in found.values())])
-    return beside.markdown(["rank correlation", "seed", "of", "checkpoints", *(f"with {name}" for name in looked[0])], rows)
+    headings = ["rank correlation", "seed", "of", "checkpoints", *(f"with {name}" for name in looked[0])]
+    return beside.markdown(headings, rows)
 
 
 def draw(judged, looked):
-    """A Figure: for each system, in its first training, its losses against the first of the distances, and its faces."""
-    first = {one.name: (one, found) for one, found in zip(reversed(judged), reversed(looked), strict=True)}
-    figure = Figure(figsize=(10, 6), dpi=90, layout="constrained")
-    above, below = figure.subplots(2, len(first))
-    for upper, lower, (one, found) in zip(above, below, reversed(first.values()), strict=True):
+    """A Figure: of each system's first training the losses against the first of the distances, and the faces."""
+    count = 1 + len(SYSTEMS)
+    figure = Figure(figsize=(10, 5.4), dpi=90, layout="constrained")
+    for column, (one, found) in enumerate(zip(judged[:count], looked, strict=False)):
+        upper, lower = (figure.add_subplot(2, count, column + 1 + row * count) for row in range(2))
         heading, distance = next(iter(found.items()))
-        for name, values in signals(one.run).items():
-            if name != "images seen":
-                label = f"{NAMES.get(name, name)}: {spearman(values, distance):+.2f}"
-                upper.plot(values, distance, "o-", markersize=4, linewidth=0.5, label=label)
+        for name, values in list(signals(one.run).items())[:-1]:  # without the images seen
+            label = f"{name}: {spearman(values, distance):+.2f}"
+            upper.plot(values, distance, "o-", markersize=4, linewidth=0.5, label=label)
         upper.set(title=one.name, xlabel="loss or gap", ylabel=heading)
         upper.legend(title="rank correlation", fontsize=8)
         lower.imshow(beside.grid(one.faces[:32], 8))

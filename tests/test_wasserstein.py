@@ -1,4 +1,4 @@
-"""further/wasserstein.py: gap, clipping and penalty are what the formulas say, and ranks are compared as Spearman does."""
+"""further/wasserstein.py: gap, clipping and penalty are what the formulas say, ranks are compared as Spearman does."""
 
 import math
 from types import SimpleNamespace
@@ -55,7 +55,8 @@ def test_a_layer_that_loses_batchnorm_gets_a_bias():
 
 def test_the_gap_is_how_much_more_the_critic_gives_real_pictures():
     D, x, fakes = Linear(), pictures(5), pictures(5, seed=1)
-    assert wasserstein.gap(D, x, fakes).item() == pytest.approx((D.w * (x.mean(0) - fakes.mean(0))).sum().item(), abs=1e-6)
+    by_hand = (D.w * (x.mean(0) - fakes.mean(0))).sum().item()
+    assert wasserstein.gap(D, x, fakes).item() == pytest.approx(by_hand, abs=1e-6)
     along = 3 * D.w.detach() / D.w.norm()
     assert wasserstein.gap(D, fakes + along, fakes).item() == pytest.approx(3, abs=1e-5)  # slope 1, moved by 3
 
@@ -130,9 +131,8 @@ def test_the_critic_s_step_moves_the_critic_alone_and_g_s_step_moves_g_alone(cri
 
 
 def test_both_steps_move_the_gap_the_way_they_should():
-    own = SimpleNamespace(D=Linear(), G=nn.Linear(4, 3 * 8 * 8), random_z=lambda count, z_size, device: torch.ones(count, 4),
-                          z_size=4, device=torch.device("cpu"))
-    own.G = nn.Sequential(own.G, nn.Unflatten(1, (3, 8, 8)))
+    own = SimpleNamespace(D=Linear(), G=nn.Sequential(nn.Linear(4, 3 * 8 * 8), nn.Unflatten(1, (3, 8, 8))), z_size=4,
+                          random_z=lambda count, z_size, device: torch.ones(count, z_size), device=torch.device("cpu"))
     own.d_optimizer, own.g_optimizer = (torch.optim.SGD(part.parameters(), 0.001) for part in (own.D, own.G))
     x = pictures(4)
 
@@ -150,7 +150,7 @@ def test_g_takes_one_step_after_five_of_the_critic_s_and_its_average_follows():
     done = []
     own, loop = small(lambda own, x: done.append("D") or {"gap": torch.zeros(())})
     own.g_optimizer.register_step_post_hook(lambda *_: done.append("G"))
-    run = course.fit(own, torch.zeros(48, 3, 32, 32, dtype=torch.uint8), 48 * 6, None, loop=loop)  # 6 epochs of 2 batches
+    run = course.fit(own, torch.zeros(48, 3, 32, 32, dtype=torch.uint8), 48 * 6, None, loop=loop)  # 6 times 2 batches
     assert "".join(done) == "DDDDDGDDDDDGDD" and run.history["gap"] == [0] * 6
     assert int(own.G_average.n_averaged) == 2
 
@@ -207,11 +207,10 @@ def test_the_rank_correlation_is_spearman_s(a, b, correlation):
 
 def test_the_loss_is_smoothed_over_the_batches_around_each_checkpoint(monkeypatch):
     monkeypatch.setattr(wasserstein, "CHECKPOINTS", 2)
-    images = list(range(100, 900, 100))
-    run = SimpleNamespace(images=800, seen=[0, 50, *images], history={"images": images, "gap": [8, 7, 6, 5, 4, 3, 2, 1]})
+    images, gaps = list(range(100, 900, 100)), [8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0]
+    run = SimpleNamespace(images=800, seen=[0, 50, *images], history={"images": images, "gap": gaps})
     assert [run.seen[index] for index in wasserstein.checkpoints(run)] == [400, 800]
-    assert wasserstein.smoothed(run, "gap") == [5, 2]  # 200 to 600, 600 to 800
-    assert wasserstein.signals(run) == {"gap": [5, 2], "images seen": [400, 800]}
+    assert wasserstein.signals(run) == {"gap": [5, 2], "images seen": [400, 800]}  # 200 to 600, 600 to 800
 
 
 # --- The program
@@ -237,7 +236,7 @@ def test_the_program_trains_each_system_and_draws(tmp_path, monkeypatch, capsys)
     below = [row for row in rows if len(row) == 5]
     assert [row[0] for row in below] == ["rank correlation", "---", *3 * [beside.NOTEBOOK], *2 * ["WGAN, clipped"],
                                          *2 * ["WGAN-GP"]]
-    assert [row[2] for row in below[2:]] == ["D loss", "G loss", "images seen", "gap", "images seen", "gap", "images seen"]
+    assert [row[2] for row in below[2:]] == ["d_loss", "g_loss", "images seen", *2 * ["gap", "images seen"]]
     assert below[0][4] == "with sliced Wasserstein x 1000 |" and below[2][3] == "3"
     found = [float(row[4].strip(" |")) for row in below[2:]]  # nan for a training of a single epoch
     assert all(-1 <= correlation <= 1 for correlation in found[:3]) and not any(abs(each) > 1 for each in found)
