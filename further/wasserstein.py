@@ -5,22 +5,25 @@ https://arxiv.org/abs/1701.07875; with a gradient penalty, Gulrajani et al., 201
     python -m further.wasserstein                     the notebook's recipe, WGAN, WGAN-GP
     python -m further.wasserstein FOLDER --seeds 0 1  on photographs
 
-The idea: the notebook's D says how probably a picture is real. Once it tells all apart, its loss is flat and says nothing
-of how far the faces still have to go. The critic of a WGAN may give any number, but its slope is bounded. The greatest
-gap that it can then open between real and generated pictures is their Wasserstein distance, up to a factor, and falls as
-they come nearer. The first paper bounds the slope by clipping all weights, the second by a penalty that draws it to 1.
+The idea: the notebook's D says how probably a picture is real. Once it tells all apart, its loss is flat and says
+nothing of how far the faces still have to go. The critic of a WGAN may give any number, but its slope is bounded. The
+greatest gap that it can then open between real and generated pictures is their Wasserstein distance, up to a factor,
+and falls as they come nearer. The first paper bounds the slope by clipping all weights, the second by a penalty that
+draws it to 1.
 
-What differs from the notebook: both losses; five steps of the critic, each on new pictures, before G takes one, because the
-gap has a meaning only where the critic keeps up with G; the optimizers; and the critic has no BatchNorm, through which a
-picture's slope would depend on the rest of its batch, where the penalty is on each picture's own. The layers that lose it
-get a bias, which BatchNorm had for them. The first paper's critic still has it; here both have the same network. Traps:
-- The penalty is computed in float32. It is about how far a number near 1 is from 1, and bfloat16 has two to three digits.
+What differs from the notebook: both losses; five steps of the critic, each on new pictures, before G takes one, because
+the gap has a meaning only where the critic keeps up with G; the optimizers; and the critic has no BatchNorm, through
+which a picture's slope would depend on the rest of its batch, where the penalty is on each picture's own. The layers
+that lose it get a bias, which BatchNorm had for them. The first paper's critic still has it; here both have the same
+network. Traps:
+- The penalty is computed in float32. It is about how far a number near 1 is from 1, and bfloat16 has two to three
+  digits.
 - Fakes reach the critic's step without their graph. With it, the step would give G gradients too, of the wrong sign.
 - A norm at zero has no gradient, therefore 1e-12 under the root.
 - The gap's unit is the critic's own: compare it within one training, not between two.
-- The rates are for many steps of G, and in equal time it takes fewer here than in the notebook. The clipped critic has the
-  first paper's 0.00005: with 0.0004 nearly all its weights went to the border, and the faces got worse. The other has the
-  notebook's 0.0004 in place of the second paper's 0.0001, which would need a longer training.
+- The rates are for many steps of G, and in equal time it takes fewer here than in the notebook. The clipped critic has
+  the first paper's 0.00005: with 0.0004 nearly all its weights went to the border, and the faces got worse. The other
+  has the notebook's 0.0004 in place of the second paper's 0.0001, which would need a longer training.
 
 Measured: the rank correlation over 16 moments of a training; 1: where one is higher, the other is too; 0: no relation.
 Faces get better in most trainings, so that the mere number of images seen has one of nearly -1: the table shows it too.
@@ -86,7 +89,7 @@ def move(loss, network, optimizer):
 
 
 def clipping_step(own, x):
-    """Algorithm 1, lines 3 to 7: one step of the critic on x (B, C, S, S) in [-1, 1]. Returns: dict of what to record."""
+    """Algorithm 1, lines 3 to 7: the critic's step on x (B, C, S, S) in [-1, 1]. Returns: dict of what to record."""
     found = gap(own.D, x, fakes_of(own, len(x)))
     move(-found, own.D, own.d_optimizer)
     return {"gap": found, "at_border": clip(own.D)}
@@ -131,7 +134,7 @@ def penalty(D, x, fakes):
 
 
 def penalty_step(own, x, weight=10):
-    """Algorithm 1, lines 4 to 9: one step of the critic on x (B, C, S, S) in [-1, 1]. Returns: dict of what to record."""
+    """Algorithm 1, lines 4 to 9: the critic's step on x (B, C, S, S) in [-1, 1]. Returns: dict of what to record."""
     fakes = fakes_of(own, len(x))
     found, cost = gap(own.D, x, fakes), penalty(own.D, x, fakes)
     move(weight * cost - found, own.D, own.d_optimizer)
@@ -234,7 +237,7 @@ def distances(run, reals):
 
 
 def correlations(judged, looked):
-    """Markdown: the rank correlations of each training's signals with its distances, `looked` in the order of `judged`."""
+    """Markdown: rank correlations of each training's signals with its distances, `looked` in the order of `judged`."""
     rows = []
     for one, found in zip(judged, looked, strict=True):
         for name, values in signals(one.run).items():

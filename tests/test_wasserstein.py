@@ -31,6 +31,10 @@ def pictures(count, size=8, seed=0):
     return 2 * torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed)) - 1
 
 
+def still():
+    return torch.zeros(1, 3, 8, 8)
+
+
 def small(critic_step=wasserstein.penalty_step, rate=1e-3):
     """own of networks with a critic, which both move by Adam."""
     critic = wasserstein.without_norm(course.load().Discriminator)
@@ -150,7 +154,7 @@ def test_g_takes_one_step_after_five_of_the_critic_s_and_its_average_follows():
     done = []
     own, loop = small(lambda own, x: done.append("D") or {"gap": torch.zeros(())})
     own.g_optimizer.register_step_post_hook(lambda *_: done.append("G"))
-    run = course.fit(own, torch.zeros(48, 3, 32, 32, dtype=torch.uint8), 48 * 6, None, loop=loop)  # 6 times 2 batches
+    run = course.fit(own, torch.zeros(48, 3, 32, 32, dtype=torch.uint8), 48 * 6, None, loop, sample=still)  # 12 batches
     assert "".join(done) == "DDDDDGDDDDDGDD" and run.history["gap"] == [0] * 6
     assert int(own.G_average.n_averaged) == 2
 
@@ -158,7 +162,7 @@ def test_g_takes_one_step_after_five_of_the_critic_s_and_its_average_follows():
 def test_a_gap_that_is_no_number_ends_the_run():
     own, loop = small(lambda own, x: {"gap": torch.tensor(math.nan)})
     with pytest.raises(FaceError, match=r"^training stopped: at step 1 the losses became gap nan[^\n]*$"):
-        course.fit(own, torch.zeros(48, 3, 32, 32, dtype=torch.uint8), 48, None, loop=loop)
+        course.fit(own, torch.zeros(48, 3, 32, 32, dtype=torch.uint8), 48, None, loop, sample=still)
 
 
 # --- Signs of trouble
