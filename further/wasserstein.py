@@ -1,0 +1,277 @@
+"""A loss that says how good the faces are: Wasserstein GAN, Arjovsky, Chintala and Bottou, 2017.
+
+https://arxiv.org/abs/1701.07875; with a gradient penalty, Gulrajani et al., 2017, https://arxiv.org/abs/1704.00028.
+
+    python -m further.wasserstein                     the notebook's recipe, WGAN, WGAN-GP
+    python -m further.wasserstein FOLDER --seeds 0 1  on photographs
+
+The idea: the notebook's D says how probably a picture is real. Once it tells all apart, its loss is flat and says
+nothing of how far the faces still have to go. The critic of a WGAN may give any number, but its slope is bounded. The
+greatest gap that it can then open between real and generated pictures is their Wasserstein distance, up to a factor,
+and falls as they come nearer. The first paper bounds the slope by clipping all weights, the second by a penalty that
+draws it to 1.
+
+What differs from the notebook: both losses; five steps of the critic, each on new pictures, before G takes one, because
+the gap has a meaning only where the critic keeps up with G; the optimizers; and the critic has no BatchNorm, through
+which a picture's slope would depend on the rest of its batch, where the penalty is on each picture's own. The layers
+that lose it get a bias, which BatchNorm had for them. The first paper's critic still has it; here both have the same
+network. Traps:
+- The penalty is computed in float32. It is about how far a number near 1 is from 1, and bfloat16 has two to three
+  digits.
+- Fakes reach the critic's step without their graph. With it, the step would give G gradients too, of the wrong sign.
+- A norm at zero has no gradient, therefore 1e-12 under the root.
+- The gap's unit is the critic's own: compare it within one training, not between two.
+- The papers' rates, 0.00005 and 0.0001, are for hundreds of thousands of steps of G. In some minutes it takes a few
+  hundred, five times fewer than there are batches. Here they are 0.0002 and 0.0004, the second as in the notebook.
+
+Measured: the rank correlation over 16 moments of a training; 1: where one is higher, the other is too; 0: no relation.
+Faces get better in most trainings, so that the mere number of images seen has one of nearly -1: the table shows it too.
+MEASURED
+"""
+
+import contextlib
+from functools import partial
+
+import torch
+from matplotlib.figure import Figure
+from torch import nn
+
+import helper
+from common import FaceError
+from further import beside, course
+from further.stability import squared_slope
+from measures.needs import Missing
+
+CRITIC_STEPS = 5  # n_critic in both papers
+CHECKPOINTS, LEAST = 16, 12  # moments of a training at which the faces are judged, and how many there must be
+FACES = 200  # judged at each
+
+# --- Wasserstein GAN ------------------------------------------------------------------------------------------------
+
+
+def without_norm(Discriminator):
+    """The class without BatchNorm. A layer that had no bias, because BatchNorm follows it, gets one."""
+
+    class Critic(Discriminator):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            for layer, following in zip(self.layers[:-1], self.layers[1:], strict=True):
+                if isinstance(following, nn.BatchNorm2d) and layer.bias is None:
+                    layer.bias = nn.Parameter(torch.zeros(layer.out_channels))
+            self.layers = nn.Sequential(*(layer for layer in self.layers if not isinstance(layer, nn.BatchNorm2d)))
+
+    return Critic
+
+
+def gap(D, x, fakes):
+    """What formula (3) takes the greatest of: E[f(x)] - E[f(g(z))], pictures (B, C, S, S) each; a scalar tensor."""
+    return D(x).mean() - D(fakes).mean()
+
+
+def clip(D, c=0.01):
+    """Algorithm 1, line 7: bring every weight into [-c, c]. Returns: the share of them that lies at c or -c."""
+    with torch.no_grad():
+        for weight in D.parameters():
+            weight.clamp_(-c, c)
+        return torch.cat([(weight.abs() >= c).flatten() for weight in D.parameters()]).float().mean()
+
+
+def fakes_of(own, count):
+    """Generated pictures (count, C, S, S) in [-1, 1] without their graph: no gradient reaches G."""
+    return own.G(own.random_z(count, own.z_size, own.device)).detach()
+
+
+def move(loss, network, optimizer):
+    optimizer.zero_grad()
+    loss.backward(inputs=list(network.parameters()))
+    optimizer.step()
+
+
+def clipping_step(own, x):
+    """Algorithm 1, lines 3 to 7: the critic's step on x (B, C, S, S) in [-1, 1]. Returns: dict of what to record."""
+    found = gap(own.D, x, fakes_of(own, len(x)))
+    move(-found, own.D, own.d_optimizer)
+    return {"gap": found, "at_border": clip(own.D)}
+
+
+def generator_step(own, count):
+    """Lines 9 to 11: G makes the gap smaller. Its first half, E[f(x)], does not depend on G."""
+    move(-own.D(own.G(own.random_z(count, own.z_size, own.device))).mean(), own.G, own.g_optimizer)
+
+
+def algorithm(own, critic_step):
+    """Algorithm 1 of both papers, as `course.fit` takes it: one step of G after every CRITIC_STEPS of the critic's."""
+
+    def loop(run, loader):
+        own.D.train(), own.G.train()
+        with run:
+            for _epoch in run.epochs():
+                for real_images, _ in run.batches(loader):
+                    x = own.scale(own.mirror_half(real_images.to(own.device, non_blocking=True)))
+                    with helper.fast_math(own.device):
+                        told = critic_step(own, x)
+                        if run.step % CRITIC_STEPS == CRITIC_STEPS - 1:
+                            generator_step(own, len(x))
+                            own.G_average.update_parameters(own.G)
+                    run.record(**told)
+
+    return loop
+
+
+# --- The gradient penalty ---------------------------------------------------------------------------------------------
+
+
+def penalty(D, x, fakes):
+    """Of formula (3): E[(|grad D(x_hat)| - 1)^2] at x_hat = eps * x + (1 - eps) * fakes, eps drawn for each picture.
+
+    x, fakes: (B, C, S, S). Returns: a scalar tensor with a graph, float32 whatever autocast the rest runs in.
+    """
+    eps = torch.rand(len(x), 1, 1, 1, device=x.device)
+    with torch.autocast(x.device.type, enabled=False):
+        _, squared = squared_slope(D, eps * x.float() + (1 - eps) * fakes.float())
+        return ((squared + 1e-12).sqrt() - 1).square().mean()
+
+
+def penalty_step(own, x, weight=10):
+    """Algorithm 1, lines 4 to 9: the critic's step on x (B, C, S, S) in [-1, 1]. Returns: dict of what to record."""
+    fakes = fakes_of(own, len(x))
+    found, cost = gap(own.D, x, fakes), penalty(own.D, x, fakes)
+    move(weight * cost - found, own.D, own.d_optimizer)
+    return {"gap": found, "penalty": cost}
+
+
+# --- Signs of trouble -------------------------------------------------------------------------------------------------
+
+
+def trouble(history, snapshots, seen):
+    """The signs of a critic in trouble, and those that the notebook sees in faces, as `course.fit` takes them.
+
+    history: dict of lists "images", "gap", and "at_border" where weights are clipped; judged over the last ten entries.
+    A gap that is no number is not among them, because it ends the run.
+    """
+    signs, gaps, border = [], history.get("gap", []), history.get("at_border", [])
+    if len(gaps) >= 10 and max(gaps[-10:]) < 0:
+        signs.append("the gap is negative: the critic prefers generated faces; see to the signs in its loss")
+    if len(gaps) >= 20 and min(gaps[-10:]) > 3 * max(gaps[:-10]) > 0:
+        signs.append("the gap grows without bound: nothing holds the critic's slope, or G no longer follows; raise the "
+                     "penalty's weight, or lower the rates")
+    if len(border) >= 10 and min(border[-10:]) > 0.95:
+        signs.append("nearly all of the critic's weights lie at the border: it has become too simple a function; lower "
+                     "its rate, or raise c")
+    return signs + helper.signs_of_trouble(history, snapshots, seen)
+
+
+# --- The systems ------------------------------------------------------------------------------------------------------
+
+
+def watched(own):
+    """A `sample` of FACES faces, by which the training is judged afterwards. All trainings have the same z."""
+    z = torch.randn(FACES, own.z_size, generator=torch.Generator().manual_seed(0))
+    return helper.FixedFaces(own.G_average, z.to(own.device))
+
+
+def notebook():
+    own = course.set_up()
+    return beside.System(own, sample=watched(own))
+
+
+def with_critic(critic_step, optimizer):
+    """The System of the notebook's networks, but with a critic; optimizer: function of parameters that makes one."""
+    own = course.set_up(Discriminator=without_norm(course.load().Discriminator))
+    own.d_optimizer, own.g_optimizer = optimizer(own.D.parameters()), optimizer(own.G.parameters())
+    return beside.System(own, loop=algorithm(own, critic_step), sample=watched(own), trouble=trouble)
+
+
+SYSTEMS = {
+    "WGAN, clipped": partial(with_critic, clipping_step, partial(torch.optim.RMSprop, lr=2e-4)),
+    "WGAN-GP": partial(with_critic, penalty_step, partial(torch.optim.Adam, lr=4e-4, betas=(0.0, 0.9))),
+}
+
+# --- Does the loss follow the distance? -------------------------------------------------------------------------------
+
+
+def ranks(values):
+    """The place of each value in their order, from 1 on; equal ones share the mean of their places. Both (N,)."""
+    values = torch.as_tensor(values, dtype=torch.float64)
+    return (values[:, None] > values).sum(1) + ((values[:, None] == values).sum(1) + 1) / 2
+
+
+def spearman(a, b):
+    """Rank correlation of two lists of numbers, in [-1, 1]; nan where all of one are equal."""
+    return torch.corrcoef(torch.stack([ranks(a), ranks(b)]))[0, 1].item()
+
+
+def checkpoints(run):
+    """Indices into run.seen, CHECKPOINTS at most, evenly over the training, of those with an entry in its history."""
+    known = [index for index, images in enumerate(run.seen) if images in run.history["images"]]
+    wanted = [run.images * (number + 1) / CHECKPOINTS for number in range(CHECKPOINTS)]
+    return sorted({min(known, key=lambda index: abs(run.seen[index] - images)) for images in wanted})
+
+
+def signals(run):
+    """What one might go by, {name: a float for each checkpoint}: losses or gap, the mean over the batches around it."""
+    at, reach = [run.seen[index] for index in checkpoints(run)], run.images / CHECKPOINTS / 2
+    near = [[abs(entry - images) <= reach for entry in run.history["images"]] for images in at]
+    names = [name for name in ("gap", "d_loss", "g_loss") if name in run.history]
+    means = {name: [torch.tensor(run.history[name])[some].mean().item() for some in near] for name in names}
+    return {**means, "images seen": at}
+
+
+def distances(run, reals):
+    """How far the faces at each checkpoint are from `reals`, uint8 (N, 3, S, S): {heading: list of float}.
+
+    The Fréchet distance is that of beside.distances; it is left out where the face embedding is not installed.
+    """
+    from measures.embedding import face_embedding, feature_distances, features  # torchmetrics takes seconds to import
+
+    reals, found = reals[:FACES], {}
+    sets = [run.snapshots[index][: len(reals)] for index in checkpoints(run)]
+    with contextlib.suppress(Missing):
+        real, *made = (features(face_embedding(), faces) for faces in (reals, *sets))
+        found["Fréchet, face embedding"] = [feature_distances(some, real)[0] for some in made]
+    found["sliced Wasserstein x 1000"] = [
+        helper.sliced_wasserstein(faces / 255, reals / 255, generator=torch.Generator().manual_seed(0))["mean"]
+        for faces in sets]
+    return found
+
+
+def correlations(judged, looked):
+    """Markdown: rank correlations of each training's signals with its distances, `looked` in the order of `judged`."""
+    rows = []
+    for one, found in zip(judged, looked, strict=True):
+        for name, values in signals(one.run).items():
+            rows.append([one.name, str(one.seed), name, str(len(values)),
+                         *(f"{spearman(values, distance):+.2f}" for distance in found.values())])
+    headings = ["rank correlation", "seed", "of", "checkpoints", *(f"with {name}" for name in looked[0])]
+    return beside.markdown(headings, rows)
+
+
+def draw(judged, looked):
+    """A Figure: of each system's first training the losses against the first of the distances, and the faces."""
+    count = 1 + len(SYSTEMS)
+    figure = Figure(figsize=(10, 5.4), dpi=90, layout="constrained")
+    for column, (one, found) in enumerate(zip(judged[:count], looked, strict=False)):
+        upper, lower = (figure.add_subplot(2, count, column + 1 + row * count) for row in range(2))
+        heading, distance = next(iter(found.items()))
+        for name, values in list(signals(one.run).items())[:-1]:  # without the images seen
+            label = f"{name}: {spearman(values, distance):+.2f}"
+            upper.plot(values, distance, "o-", markersize=4, linewidth=0.5, label=label)
+        upper.set(title=one.name, xlabel="loss or gap", ylabel=heading)
+        upper.legend(title="rank correlation", fontsize=8)
+        lower.imshow(beside.grid(one.faces[:32], 8))
+        lower.axis("off")
+    return figure
+
+
+def measure(given):
+    if given.images < LEAST * beside.EPOCH:
+        raise FaceError(f"--images is {given.images}: give {LEAST * beside.EPOCH:,} or more: a rank correlation over "
+                        f"fewer than {LEAST} moments would say little.")
+    data = beside.faces(given)
+    judged = beside.compare(SYSTEMS, data, given, base=notebook)
+    looked = [distances(one.run, data.reals) for one in judged]
+    return f"{beside.table(judged, data)}\n\n{correlations(judged, looked)}", draw(judged, looked)
+
+
+if __name__ == "__main__":
+    beside.main("wasserstein", __doc__, measure, images=50_000)
