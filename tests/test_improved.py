@@ -1,4 +1,4 @@
-"""further/improved.py: each technique does what its formula says on cases with known answers, and the modes are counted."""
+"""further/improved.py: each technique does what its formula says on cases with known answers, and modes are counted."""
 
 import copy
 import math
