@@ -53,7 +53,7 @@ def features(D, x):
 
 def feature_distance(D, x, fake_images):
     """|| E f(x) - E f(G(z)) ||^2 of two batches (B, 3, S, S) in [-1, 1], a scalar tensor."""
-    f = features(D, torch.cat([x, fake_images])).flatten(1)  # one batch: two would each be made mean 0 by BatchNorm
+    f = features(D, torch.cat([x, fake_images])).flatten(1).float()  # one batch: BatchNorm gives any batch the mean 0
     real, fake = f.split([len(x), len(fake_images)])
     return (real.mean(0) - fake.mean(0)).square().sum()
 
