@@ -6,25 +6,26 @@ https://arxiv.org/abs/1912.04958
     python -m further.stylegan                     drawn faces
     python -m further.stylegan FOLDER --seeds 0 1  on photographs
 
-The idea: z is not what the picture is painted from. A mapping network first makes a w of it, free to bend the space of z
-as faces need it. The picture begins with a learned constant, and w says in each layer how strongly each of its channels
-counts, the layer's style. Two faces can then be mixed: the coarse layers follow one w, the fine ones another. What
-follows from nothing (each hair's place) comes from noise, which every layer gets.
+The idea: a mapping network first makes a w of z, free to bend the space of z as faces need it. The picture begins with
+a learned constant, and w says in each layer how strongly each channel counts: the layer's style. So two faces can be
+mixed, the coarse layers of one with the fine layers of the other. Noise in every layer gives what is chance in a face,
+the place of single hairs, say. The first paper scales what comes out of a layer, the second the layer's weights.
 
-What differs from the notebook: the generator, and the rate of its optimizer. D, both losses and the loop stay. What
-differs from the papers: they train with R1 and regularise the path length, on pictures of up to 1024 x 1024, for weeks.
+What differs from the notebook: the generator, and its optimizer's settings. D, the losses and the loop stay, where the
+papers have a residual D, R1 and, in the second, a term for path lengths. Their mapping network has 8 layers, here 4.
 
-- Weights are drawn from N(0, 1) and scaled when they are used, so that Adam moves all of them at the same pace. At the
-  notebook's rate of 0.0004 that pace is too slow. The mapping network learns at a hundredth of it.
+- Weights are drawn from N(0, 1) and scaled when they are used, so that Adam moves all at the same pace. With the
+  notebook's rate of 0.0004 that pace is slow. The mapping network learns at a hundredth of it.
 - `weights_init_normal` leaves this generator as it is, because none of its layers is an nn.Linear or an nn.Conv2d.
-- Weights averaged over training want the mean w of their own mapping network, not that of the latest weights.
-- In evaluation the noise is one map for each layer, always the same, so that the same z is the same face.
+- Averaged weights need the mean w of their own mapping network, not that of the latest weights.
+- In evaluation a layer's noise is one map, always the same, so that the same z is the same face.
 
 MEASURED
 """
 
 import copy
 import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -38,15 +39,16 @@ RATE, BETAS = 0.002, (0.0, 0.99)  # of G's Adam, as in the papers
 MAPPING_LAYERS, MAPPING_RATE = 4, 0.01
 MIXED = 0.9  # the share of pictures in training that two w make
 PAIRS = 500  # of faces, for the path length
+doubled = partial(F.interpolate, scale_factor=2, mode="bilinear")
 
 # --- The mapping network: 2019, section 2 -----------------------------------------------------------------------------
 
 
 class Linear(nn.Module):
-    """A linear layer with an equalised learning rate: (B, n_in) -> (B, n_out).
+    """A linear layer with an equalised learning rate: (B, n_in) -> (B, n_out). bias: what each one begins with.
 
-    What is learned is drawn from N(0, 1 / rate^2) and multiplied by rate / sqrt(n_in) when it is used: with a rate of 0.01,
-    Adam changes the product by a hundredth of what it would. bias: what each bias begins with.
+    Weights are drawn from N(0, 1 / rate^2) and multiplied by rate / sqrt(n_in) when they are used. Adam's steps have
+    the same size whatever the weights' is, so that rate 0.01 makes the product change a hundredth as fast.
     """
 
     def __init__(self, n_in, n_out, bias=0.0, rate=1.0):
@@ -77,7 +79,7 @@ class MeanW(nn.BatchNorm1d):
 
 
 class Mapping(nn.Module):
-    """z (B, size) -> w (B, size); of z only its direction counts."""
+    """z (B, size) -> w (B, size); only the direction of z counts."""
 
     def __init__(self, size):
         super().__init__()
@@ -105,7 +107,7 @@ class Modulated(nn.Module):
     (1) w'_ijk = s_i w_ijk, for input channel i, output channel j, place k; s is an affine function of w.
     (2) sigma_j = sqrt(sum over i, k of w'_ijk^2), the output's standard deviation if the input's is 1.
     (3) w''_ijk = w'_ijk / sqrt(sigma_j^2 + 1e-8), unless `demodulate` is False.
-    A convolution is linear: that is to scale the input by s and the output by 1 / sigma, and all pictures share the weights.
+    A convolution is linear: to scale its input by s and its output by 1 / sigma is the same, and shares the weights.
     """
 
     def __init__(self, n_in, n_out, kernel, w_size, demodulate=True):
@@ -124,7 +126,7 @@ class Modulated(nn.Module):
 
 
 class Layer(nn.Module):
-    """Twice as large if `doubles`; modulated convolution; noise of a learned strength; bias: -> (B, n_out, size, size)."""
+    """Doubling, where it `doubles`; a modulated convolution; noise of a learned strength; a bias: (B, n_out, S, S)."""
 
     def __init__(self, n_in, n_out, size, w_size, doubles):
         super().__init__()
@@ -140,25 +142,19 @@ class Layer(nn.Module):
         return activate(x + self.strength * noise + self.bias)
 
 
-def doubled(x):
-    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-
-
 class Generator(nn.Module):
     """StyleGAN2's generator in the notebook's form, with output skips: each size adds its own to the picture so far.
 
-    z_size: length of z and w; conv_dim: twice the channels of the last size, half of the most; image_size: 8, 16, 32, ...
-    forward: z (B, z_size) -> pictures (B, 3, image_size, image_size) in [-1, 1].
+    z_size: length of z and of w; conv_dim: half the channels at 4 x 4, twice those at the end; image_size: 8, 16, ...
+    forward: z (B, z_size) -> pictures (B, 3, image_size, image_size) in [-1, 1]. In training most have two w.
     """
 
     def __init__(self, z_size, conv_dim, image_size=32):
         super().__init__()
-        doublings = round(math.log2(image_size / 4)) if image_size >= 8 else 0
-        if 4 * 2**doublings != image_size or not doublings:
+        if image_size < 8 or image_size & (image_size - 1):
             raise FaceError(f"image_size is {image_size}: give 8, 16, 32, 64 or another power of two.")
-        self.z_size = z_size
-        self.mapping = Mapping(z_size)
-        sizes = [4 * 2**number for number in range(doublings + 1)]
+        self.z_size, self.mapping = z_size, Mapping(z_size)
+        sizes = [size for size in (2**power for power in range(2, 20)) if size <= image_size]
         channels = [min(2 * conv_dim, conv_dim * image_size // (2 * size)) for size in sizes]  # 128, 128, 64, 32
         self.constant = nn.Parameter(torch.randn(1, channels[0], 4, 4))
         self.layers = nn.ModuleList([Layer(channels[0], channels[0], 4, z_size, False)])
@@ -170,11 +166,11 @@ class Generator(nn.Module):
     def forward(self, z):
         w = self.mapping(z)
         if not self.training:
-            return self.synthesis(self.mix(w, w, len(self.layers)))
-        # 2019, section 3.1, mixing regularisation: a layer must not count on what the layer before it was told
-        crossover = torch.randint(1, len(self.layers), (len(z), 1), device=z.device)
+            return self.synthesis(w)
+        other, last = self.mapping(torch.randn_like(z)), len(self.layers)  # mixing regularisation: 2019, section 3.1
+        crossover = torch.randint(1, last, (len(z), 1), device=z.device)
         alone = torch.rand(len(z), 1, device=z.device) >= MIXED
-        return self.synthesis(self.mix(w, self.mapping(torch.randn_like(z)), crossover.masked_fill(alone, len(self.layers))))
+        return self.synthesis(self.mix(w, other, crossover.masked_fill(alone, last)))
 
     def mix(self, coarse, fine, crossover):
         """The w of each layer, (B, layers, w_size): that of `coarse` before the layer `crossover`, then that of `fine`.
@@ -185,11 +181,12 @@ class Generator(nn.Module):
         return torch.where(early.view(-1, len(self.layers), 1), coarse[:, None], fine[:, None])
 
     def truncated(self, w, psi):
-        """2019, section B, and 2018's trick in w: w drawn towards its mean; psi 1 leaves it, psi 0 makes it the mean."""
+        """w (B, w_size) drawn towards its mean: psi 1 leaves it, psi 0 makes it the mean. 2019, appendix B."""
         return self.mapping.mean.running_mean + psi * (w - self.mapping.mean.running_mean)
 
-    def synthesis(self, ws):
-        """The pictures of what `mix` made: (B, layers, w_size) -> (B, 3, image_size, image_size) in [-1, 1]."""
+    def synthesis(self, w):
+        """w (B, w_size), or what `mix` made -> pictures (B, 3, image_size, image_size) in [-1, 1]."""
+        ws = w if w.dim() == 3 else w[:, None].expand(-1, len(self.layers), -1)
         x = self.constant.expand(len(ws), -1, -1, -1)  # 128 x 4 x 4
         picture = self.rgb_bias
         for number, (layer, w) in enumerate(zip(self.layers, ws.unbind(1), strict=True)):
@@ -217,17 +214,18 @@ def slerp(a, b, t):
 
 
 def path_length(make, way, a, b, epsilon=1e-4):
-    """l = E[d(make(way(a, b, t)), make(way(a, b, t + epsilon))) / epsilon^2], t drawn evenly from 0 to 1, over straight ways.
+    """E[d(make(way(a, b, t)), make(way(a, b, t + epsilon))) / epsilon^2], t even in [0, 1], by E[d(make(a), make(b))].
 
-    d is the sum of the pixels' squared differences. What it gives is divided by E[d(make(a), make(b))], so that 1 is the
-    least: each face fades evenly into the other. Pale faces do not gain by it either.
-    make: function of (N, D) that returns pictures (N, C, S, S), all in float64: the difference of two pictures that are so
-        near is beyond float32; way: slerp or torch.lerp; a, b: (N, D).
+    The paper's d is a network's; here it is the sum of the pixels' squared differences. To divide by that of the ends
+    is not in the paper: pale pictures would gain without it. 1 is the least: each picture fades evenly into the other.
+    make: function of (N, D) that returns pictures (N, C, S, S); way: slerp or torch.lerp; a, b: float64 (N, D), because
+        float32 is too coarse for two pictures that are so near.
     """
     t = torch.rand(len(a), 1, dtype=a.dtype, generator=torch.Generator().manual_seed(0)).to(a.device)
     total = straight = 0.0
     for one, other, at in zip(a.split(50), b.split(50), t.split(50), strict=True):
-        here, there, first, last = make(torch.cat([way(one, other, at), way(one, other, at + epsilon), one, other])).chunk(4)
+        on_the_way = [way(one, other, at), way(one, other, at + epsilon)]
+        here, there, first, last = make(torch.cat([*on_the_way, one, other])).chunk(4)
         total += ((there - here) / epsilon).square().sum().item()
         straight += (last - first).square().sum().item()
     return total / straight
@@ -235,21 +233,16 @@ def path_length(make, way, a, b, epsilon=1e-4):
 
 @torch.no_grad()
 def path_lengths(own):
-    """Those of own.G_average between PAIRS pairs of z: {"z": float, "w": float}; without "w" for the notebook's G."""
+    """Those of own.G_average in z and, where it has a w, in w, between PAIRS pairs of z: list of float."""
     G = copy.deepcopy(own.G_average.module).double().eval()
-    a, b = (own.random_z(PAIRS, own.z_size, own.device).double() for _ in range(2))
-    found = {"z": path_length(G, slerp, a, b)}
+    a, b = own.random_z(2 * PAIRS, own.z_size, own.device).double().chunk(2)
+    found = [path_length(G, slerp, a, b)]
     if isinstance(G, Generator):
-        found["w"] = path_length(lambda w: faces_of(G, w), torch.lerp, G.mapping(a), G.mapping(b))
+        found.append(path_length(G.synthesis, torch.lerp, G.mapping(a), G.mapping(b)))
     return found
 
 
 # --- The pictures -----------------------------------------------------------------------------------------------------
-
-
-def faces_of(G, w):
-    """The faces (N, 3, S, S) of w (N, w_size), the same in all layers."""
-    return G.synthesis(G.mix(w, w, 0))
 
 
 @torch.no_grad()
@@ -259,7 +252,7 @@ def mixing_grid(G, rows, columns):
     Returns: pictures ((N + 1) * (M + 1), 3, S, S): above the faces of the columns, left those of the rows, mixed ones
     elsewhere; the corner is white.
     """
-    above, left = faces_of(G, columns), faces_of(G, rows)
+    above, left = G.synthesis(columns), G.synthesis(rows)
     lines = [torch.cat([torch.ones_like(above[:1]), above])]
     for face, w in zip(left, rows, strict=True):
         lines.append(torch.cat([face[None], G.synthesis(G.mix(w.expand_as(columns), columns, 3))]))
@@ -268,14 +261,12 @@ def mixing_grid(G, rows, columns):
 
 @torch.no_grad()
 def draw(judged):
-    """A Figure: the first faces of each system; below, of the first StyleGAN2, faces mixed and faces drawn to the mean."""
-    system = next(one.system for one in judged if isinstance(one.system.own.G, Generator))
-    G = system.own.G_average.module.eval()
-    w = G.mapping(system.own.random_z(13, G.z_size, system.own.device))
-    psis = (0.0, 0.25, 0.5, 0.75, 1.0)
-    drawn = torch.stack([faces_of(G, G.truncated(w[:6], psi)) for psi in psis], 1).flatten(0, 1)
-    shown = {one.name: beside.grid(one.faces[:35], 7) for one in reversed(judged)}  # those of its first seed
-    shown = dict(reversed(shown.items())) | {
+    """A Figure: the first faces of each system; below, by StyleGAN2, faces mixed and faces drawn towards the mean."""
+    own, psis = judged[1].system.own, (0.0, 0.25, 0.5, 0.75, 1.0)  # the first behind the notebook's
+    G = own.G_average.module.eval()
+    w = G.mapping(own.random_z(13, G.z_size, own.device))
+    drawn = torch.stack([G.synthesis(G.truncated(w[:6], psi)) for psi in psis], 1).flatten(0, 1)
+    shown = {one.name: beside.grid(one.faces[:35], 7) for one in judged[:2]} | {
         "coarse styles from the left, fine ones from above": beside.grid(mixing_grid(G, w[:5], w[5:]), 9),
         f"psi {', '.join(map(str, psis))}": beside.grid(drawn, len(psis)),
     }
@@ -290,12 +281,11 @@ def draw(judged):
 def measure(given):
     data = beside.faces(given)
     judged = beside.compare({"StyleGAN2": styled}, data, given)
-    lengths = {(one.name, one.seed): path_lengths(one.system.own) for one in judged}
 
-    def length(space):
-        return lambda one: f"{lengths[one.name, one.seed][space]:.1f}" if space in lengths[one.name, one.seed] else "-"
+    def paths(one):
+        return "; ".join(f"{length:.1f}" for length in path_lengths(one.system.own))
 
-    return beside.table(judged, data, path_in_z=length("z"), path_in_w=length("w")), draw(judged)
+    return beside.table(judged, data, **{"path length in z; in w": paths}), draw(judged)
 
 
 if __name__ == "__main__":
