@@ -194,7 +194,7 @@ class Generator(nn.Module):
             if number % 2 == 0:  # the last layer of its size
                 picture = picture + self.to_rgb[number // 2](x, w)
                 picture = doubled(picture) if layer is not self.layers[-1] else picture
-        return torch.tanh(picture / len(self.to_rgb))  # their mean: with the sum, tanh would be at its ends from the start
+        return torch.tanh(picture / len(self.to_rgb))  # their mean, because the sum is beyond what tanh can tell apart
 
 
 def styled():
