@@ -1,12 +1,12 @@
 """Large scale GAN training for high fidelity natural image synthesis (BigGAN). Brock, Donahue and Simonyan, 2019.
 
-https://arxiv.org/abs/1809.11096, and what it is built from: SAGAN (Zhang et al., 2019, https://arxiv.org/abs/1805.08318)
-and the projection discriminator (Miyato and Koyama, 2018, https://arxiv.org/abs/1802.05637).
+https://arxiv.org/abs/1809.11096, and its parents: SAGAN (Zhang et al., 2019, https://arxiv.org/abs/1805.08318) and the
+projection discriminator (Miyato and Koyama, 2018, https://arxiv.org/abs/1802.05637).
 
-    python -m further.biggan                     drawn faces: with glasses, a hat, a beard, none of them
+    python -m further.biggan                     drawn faces, by what they wear: nothing, glasses, a hat, a beard
     python -m further.biggan FOLDER --seeds 0 1  photographs; each folder in FOLDER is a class
 
-Photographs whose classes stand in a list, a labels.csv with the columns file, age, sex, are sorted with links:
+Photographs whose classes stand in a list, a labels.csv with the columns file, age, sex, are sorted by links:
 
     for file, age, sex in list(csv.reader(open("labels.csv")))[1:]:
         if age:
@@ -14,18 +14,19 @@ Photographs whose classes stand in a list, a labels.csv with the columns file, a
             os.makedirs(folder, exist_ok=True)
             os.symlink(os.path.abspath(f"photographs/{file}"), f"{folder}/{file}")
 
-The idea: tell both networks which class a picture is of, so that G can be asked for one. G gets the class in its BatchNorm,
-whose gain and bias depend on it; D adds to its answer how well picture and class go together. And G, once trained, can
-trade variety for quality: z is drawn near 0, where the training drew most of them.
+The idea: tell both networks which class a picture is of, so that G can be asked for one. G's BatchNorm gets a gain and
+a bias that depend on the class; D adds to its answer how well picture and class go together. Once trained, G can trade
+variety for quality: z is drawn from nearer to 0, where training drew most of it.
 
-What differs from the notebook: the labels; residual blocks; self-attention at 16 x 16, which compares all places with each
-other, where a convolution sees its surroundings only; spectral norm in both; the hinge loss. Widths are small, batches 32
-in place of 2,048, so that D takes one step for each of G's, not two. Traps:
-- Truncated z have other statistics in G's layers than those G was trained with: BatchNorm's are taken afresh for each threshold.
-- Spectral norm by power iteration keeps vectors beside the weights. Those in G belong to its latest weights; the average
-  of the weights would be divided by a number that is not its own. Here G's norm is computed, not iterated: it
-  depends on the weights alone, and each set of weights, averaged or not, is divided by its own.
-- A classifier of 32 x 32 faces errs too. Read its share for generated faces beside that for real ones.
+What differs from the notebook: the labels; residual blocks; self-attention at 16 x 16, which compares all places with
+each other, where a convolution sees its surroundings only; spectral norm in both; the hinge loss. What differs from the
+paper: widths of 24, batches of 32 in place of 2,048, one step of D for each of G's in place of two, and larger ones.
+
+Traps:
+- Truncated z have other statistics in G's layers. BatchNorm's are taken afresh for each threshold.
+- Spectral norm by power iteration keeps vectors beside the weights, which fit G's latest weights. The averaged weights
+  would be divided by a number that is not theirs. Here G's norm is computed from the weights alone, for either.
+- The judge, a classifier, errs too: read its share for generated faces beside that for real ones.
 
 MEASURED
 """
@@ -46,7 +47,7 @@ import helper
 from common import FaceError
 from further import beside, course
 
-WIDTHS = {"d_conv_dim": 32, "g_conv_dim": 32}  # channels at 32 x 32
+WIDTHS = {"d_conv_dim": 24, "g_conv_dim": 24}  # channels at 32 x 32
 RATES = {"D": 4e-4, "G": 2e-4}  # SAGAN's ratio is 4
 SHARED = 32  # length of a class's embedding in G; 128 in the paper
 BETA = 1e-4  # of formula (3)
@@ -73,7 +74,7 @@ def load(folder=None, size=32):
         for label, has in enumerate(worn.values(), 1):
             labels[has] = label
     if len(names) == 1:
-        raise FaceError(f"{folder} holds one class, {names[0]}: sort the pictures into two folders or more, a class each.")
+        raise FaceError(f"{folder} holds one class, {names[0]}: sort the pictures into folders, one a class.")
     counts = torch.bincount(labels, minlength=len(names))
     if counts.min() < FEWEST:
         raise FaceError(f"the class {names[counts.argmin()]} has {counts.min()} pictures: give {FEWEST} or more.")
@@ -84,26 +85,26 @@ def load(folder=None, size=32):
 
 
 class Spectral(nn.Module):
-    """W / sigma(W), sigma the largest singular value, computed from W alone; for parametrize.register_parametrization."""
+    """weight / sigma, its largest singular value, computed from the weight alone."""
 
     def forward(self, weight):
         W = weight.flatten(1)
         W = W if len(W) <= W.shape[1] else W.T
-        with torch.no_grad():  # sigma = |u W|, and its gradient is that with u held fixed
-            exact = W.cpu().double()  # not every device has eigh and float64
+        with torch.no_grad():  # sigma = |u W|, and so is its gradient with u held fixed
+            exact = W.cpu().double()  # not every device has float64 and eigh
             u = torch.linalg.eigh(exact @ exact.T).eigenvectors[:, -1:].to(W)
         return weight / (u * W).sum(0).norm()
 
 
 def in_g(layer):
-    """The layer with orthogonal weights to begin with and the exact spectral norm."""
+    """The layer with weights that begin orthogonal, and the exact spectral norm."""
     nn.init.orthogonal_(layer.weight)
     parametrize.register_parametrization(layer, "weight", Spectral())
     return layer
 
 
 def in_d(layer):
-    """The layer with orthogonal weights to begin with and spectral norm by power iteration, a step each time, as usual."""
+    """The same with power iteration, one step each time that D looks, as usual."""
     nn.init.orthogonal_(layer.weight)
     return spectral_norm(layer)
 
@@ -117,7 +118,7 @@ class Attention(nn.Module):
     def __init__(self, channels, norm):
         super().__init__()
         self.f, self.g = (norm(nn.Conv2d(channels, channels // 8, 1)) for _ in range(2))
-        self.h, self.v = (norm(nn.Conv2d(*sizes, 1)) for sizes in ((channels, channels // 2), (channels // 2, channels)))
+        self.h, self.v = (norm(nn.Conv2d(*both, 1)) for both in ((channels, channels // 2), (channels // 2, channels)))
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def forward(self, x):
@@ -136,10 +137,10 @@ class ConditionalNorm(nn.Module):
     def __init__(self, channels, length):
         super().__init__()
         self.norm = nn.BatchNorm2d(channels, affine=False, momentum=None)  # plain means, see `settle`
-        self.gain, self.bias = (in_g(nn.Linear(length, channels, bias=False)) for _ in range(2))
+        self.both = in_g(nn.Linear(length, 2 * channels, bias=False))
 
     def forward(self, x, condition):
-        gain, bias = (layer(condition)[:, :, None, None] for layer in (self.gain, self.bias))
+        gain, bias = self.both(condition)[:, :, None, None].chunk(2, 1)
         return (1 + gain) * self.norm(x) + bias
 
 
@@ -155,7 +156,7 @@ class Up(nn.Module):
     def forward(self, x, condition):
         h = F.interpolate(self.norm1(x, condition).relu(), scale_factor=2)
         h = self.conv2(self.norm2(self.conv1(h), condition).relu())
-        return h + F.interpolate(self.shortcut(x), scale_factor=2)  # the paper's the other way round: the same, for more
+        return h + F.interpolate(self.shortcut(x), scale_factor=2)
 
 
 class Generator(nn.Module):
@@ -172,14 +173,15 @@ class Generator(nn.Module):
         self.first = in_g(nn.Linear(z_size // 4, 4 * c * 16))
         self.up8, self.up16, self.up32 = Up(4 * c, 4 * c, length), Up(4 * c, 2 * c, length), Up(2 * c, c, length)
         self.attention = Attention(2 * c, in_g)
-        self.last = nn.Sequential(nn.BatchNorm2d(c, momentum=None), nn.ReLU(), in_g(nn.Conv2d(c, 3, 3, padding=1)), nn.Tanh())
+        self.last = nn.Sequential(
+            nn.BatchNorm2d(c, momentum=None), nn.ReLU(), in_g(nn.Conv2d(c, 3, 3, padding=1)), nn.Tanh())
 
     def forward(self, z, y):
         first, *parts = z.chunk(4, 1)
         for8, for16, for32 = (torch.cat([self.embed(y), part], 1) for part in parts)
-        x = self.first(first).view(len(z), -1, 4, 4)  # 128 x 4 x 4
-        x = self.up16(self.up8(x, for8), for16)  # 128 x 8 x 8, 64 x 16 x 16
-        return self.last(self.up32(self.attention(x), for32)).float()  # 32 x 32 x 32, 3 x 32 x 32
+        x = self.first(first).view(len(z), -1, 4, 4)  # 96 x 4 x 4
+        x = self.up16(self.up8(x, for8), for16)  # 96 x 8 x 8, 48 x 16 x 16
+        return self.last(self.up32(self.attention(x), for32)).float()  # 24 x 32 x 32, 3 x 32 x 32
 
 
 # --- D: projection ----------------------------------------------------------------------------------------------------
@@ -205,12 +207,12 @@ class Discriminator(nn.Module):
         super().__init__()
         c = conv_dim
         self.phi = nn.Sequential(
-            Down(3, c, first=True), Attention(c, in_d),  # 32 x 16 x 16
-            Down(c, 2 * c), Down(2 * c, 4 * c), nn.ReLU())  # 64 x 8 x 8, 128 x 4 x 4
+            Down(3, c, first=True), Attention(c, in_d),  # 24 x 16 x 16
+            Down(c, 2 * c), Down(2 * c, 4 * c), nn.ReLU())  # 48 x 8 x 8, 96 x 4 x 4
         self.psi, self.V = in_d(nn.Linear(4 * c, 1)), in_d(nn.Embedding(classes, 4 * c))
 
     def forward(self, x, y):
-        phi = self.phi(x).sum((2, 3))  # 128
+        phi = self.phi(x).sum((2, 3))  # 96
         return ((self.V(y) * phi).sum(1, keepdim=True) + self.psi(phi)).float()  # Miyato and Koyama's (3)
 
 
@@ -218,15 +220,16 @@ class Discriminator(nn.Module):
 
 
 def orthogonal(G):
-    """Formula (3) without beta: |W W^T * (1 - I)|^2 over G's weights but the embedding; here W's rows are the filters.
+    """Formula (3) without beta: |W W^T * (1 - I)|^2, summed over G's weights but the embedding; W's rows are filters.
 
-    It is 0 where all filters are at right angles, whatever their lengths, so that G stays smooth and truncation works.
+    It is 0 where filters are at right angles, however long they are. Then G is smooth, and truncation works.
     """
     penalty = 0
     for weight in G.parameters():
         if weight.dim() > 1 and weight is not G.embed.weight:
-            gram = weight.flatten(1) @ weight.flatten(1).T
-            penalty = penalty + gram.square().sum() - gram.diagonal().square().sum()
+            W = weight.flatten(1)
+            gram = W @ W.T if len(W) <= W.shape[1] else W.T @ W  # the sum of their squares is the same
+            penalty = penalty + gram.square().sum() - W.square().sum(1).square().sum()
     return penalty
 
 
@@ -262,30 +265,22 @@ def loop(own, run, loader):
                 run.record(d_loss=d_loss, g_loss=g_loss)
 
 
-def trouble(history, snapshots, seen):
-    """The notebook's signs in the pictures; those in the losses are for other losses."""
-    d_loss = history.get("d_loss", [])[-10:]
-    won = len(d_loss) == 10 and max(d_loss) < 0.1
-    signs = ["the discriminator has won: it tells all faces apart; lower its learning rate"] if won else []
-    return signs + helper.signs_of_trouble({}, snapshots, seen)
-
-
 def system(faces, labels, asked, classes):
-    """BigGAN for faces, uint8 (N, 3, 32, 32), and labels (N,); afterwards it is judged by faces of the classes `asked`."""
-    own = course.set_up(Generator=partial(Generator, classes=classes), Discriminator=partial(Discriminator, classes=classes),
+    """BigGAN for faces, uint8 (N, 3, 32, 32), and labels (N,); it is judged by faces of the classes `asked`, int64 (M,)."""
+    own = course.set_up(**{made.__name__: partial(made, classes=classes) for made in (Discriminator, Generator)},
                         weights_init_normal=lambda m: None, learning_rate=RATES["D"], betas=(0.0, 0.999), **WIDTHS)
     own.g_optimizer.param_groups[0]["lr"] = RATES["G"]
     labelled = helper.DecodedFaces(faces, labels)
     drawn = RandomSampler(labelled, num_samples=min(beside.EPOCH, len(labelled)))
     loader = DataLoader(labelled, own.batch_size, sampler=drawn, collate_fn=list)
-    z, y = own.random_z(256, own.z_size, own.device), asked.to(own.device).repeat(256)[:256]
+    z, y = own.random_z(128, own.z_size, own.device), asked.to(own.device).repeat(128)[:128]
 
     def sample():
         settle(own.G_average, z, y)
         return generate(own.G_average, z[:16], y[:16])
 
     return beside.System(own, lambda count: truncated(own, asked[:count]), loader, partial(loop, own), sample=sample,
-                         trouble=trouble)
+                         trouble=lambda history, snapshots, seen: helper.signs_of_trouble({}, snapshots, seen))
 
 
 # --- Section 3.1: the truncation trick --------------------------------------------------------------------------------
@@ -305,7 +300,7 @@ def truncated_z(count, z_size, device, threshold=math.inf):
 
 
 def settle(G, z, y):
-    """Take the statistics of G's BatchNorm afresh: the plain mean of those of z (N, z_size), y (N,) in batches of 64."""
+    """Take the statistics of G's BatchNorm afresh: the mean of those of z (N, z_size), y (N,) in batches of 64."""
     for module in G.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.reset_running_stats()
@@ -333,7 +328,7 @@ def truncated(own, y, threshold=math.inf):
 
 
 def train_classifier(faces, labels, classes, epochs=8):
-    """A small network that tells the classes apart: uint8 (N, 3, 32, 32), labels (N,) -> nn.Module, in evaluation mode."""
+    """A small network that tells the classes apart, in evaluation mode. faces: uint8 (N, 3, 32, 32); labels: (N,)."""
     layers = []
     for inward, out in ((3, 32), (32, 64), (64, 128)):  # 32 x 16 x 16, 64 x 8 x 8, 128 x 4 x 4
         layers += [nn.Conv2d(inward, out, 4, 2, 1), nn.BatchNorm2d(out), nn.ReLU()]
@@ -349,7 +344,7 @@ def train_classifier(faces, labels, classes, epochs=8):
 
 
 def taken_for(classifier, faces, y):
-    """How often faces, uint8 (N, 3, 32, 32), are taken for their classes y (N,): each class's share, averaged over them."""
+    """How often faces, uint8 (N, 3, 32, 32), are taken for their classes y (N,): the mean of each class's share."""
     with torch.no_grad():
         right = torch.cat([classifier(some / 255).argmax(1) for some in faces.split(500)]) == y
     return torch.stack([right[y == label].float().mean() for label in y.unique()]).mean().item()
@@ -368,18 +363,22 @@ def curve(one, data, asked, classifier):
     return found
 
 
+def in_words(threshold):
+    return f"{threshold:g}" if threshold < math.inf else "none"
+
+
 def curve_table(curves, right):
     """Markdown: a row for each seed and threshold; curves: {seed: what `curve` gave}; right: the classifier's share."""
     rows = [["real faces, kept out", "", *["-"] * len(beside.FORMATS), f"{right:.1%}"]]
     for seed, found in curves.items():
         for threshold, numbers in found.items():
-            rows.append([f"{threshold:g}" if threshold < math.inf else "none", str(seed),
-                         *(f"{numbers[name]:{form}}" for name, form in beside.FORMATS.items()), f"{numbers['taken']:.1%}"])
+            measured = [f"{numbers[name]:{form}}" for name, form in beside.FORMATS.items()]
+            rows.append([in_words(threshold), str(seed), *measured, f"{numbers['taken']:.1%}"])
     return beside.markdown(["threshold of z", "seed", *beside.FORMATS, "taken for the class asked for"], rows)
 
 
 def draw(judged, curves, asked, names):
-    """A Figure: the same z (columns) in each class (rows) at threshold 1, the curve of truncation, the notebook's faces."""
+    """A Figure: the same z in each class (a row) at threshold 1, the curve of truncation, the notebook's faces."""
     notebook, biggan = judged[:2]
     own, columns = biggan.system.own, 10
     truncated(own, asked, 1.0)  # settles the statistics
@@ -395,7 +394,7 @@ def draw(judged, curves, asked, names):
         points = [(numbers["MS-SSIM of pairs"], numbers[distance]) for numbers in found.values()]
         middle.plot(*zip(*points, strict=True), marker="o", label=f"seed {seed}")
         for threshold, point in zip(found, points, strict=True):
-            middle.annotate(f"{threshold:g}" if threshold < math.inf else "none", point, fontsize=8)
+            middle.annotate(in_words(threshold), point, fontsize=8)
     middle.set(xlabel="MS-SSIM of pairs (left: more variety)", ylabel=distance)
     middle.set_title("threshold of z", fontsize=9)
     middle.legend(fontsize=8)
