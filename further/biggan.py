@@ -18,14 +18,15 @@ The idea: tell both networks which class a picture is of, so that G can be asked
 a bias that depend on the class; D adds to its answer how well picture and class go together. Once trained, G can trade
 variety for quality: z is drawn from nearer to 0, where training drew most of it.
 
-What differs from the notebook: the labels; residual blocks; self-attention at 16 x 16, which compares all places with
-each other, where a convolution sees its surroundings only; spectral norm in both; the hinge loss. What differs from the
-paper: widths of 24, batches of 32 in place of 2,048, one step of D for each of G's in place of two, and larger ones.
+What differs from the notebook: the labels; self-attention at 16 x 16, which compares all places with each other, where
+a convolution sees its surroundings only; the hinge loss; spectral norm in place of BatchNorm in D. The rest is the
+notebook's, where the paper has residual blocks, batches of 2,048 and two steps of D for each of G's.
 
 Traps:
-- Truncated z have other statistics in G's layers. BatchNorm's are taken afresh for each threshold.
-- Spectral norm by power iteration keeps vectors beside the weights, which fit G's latest weights. The averaged weights
-  would be divided by a number that is not theirs. Here G's norm is computed from the weights alone, for either.
+- Truncated z have other statistics in G's layers: BatchNorm's are taken afresh for each threshold.
+- The papers have spectral norm in G too. It keeps vectors that fit G's latest weights, so that the averaged ones would
+  be divided by a number that is not theirs. Here BatchNorm takes out the scale of all convolutions that it follows, so
+  that G does without.
 - The judge, a classifier, errs too: read its share for generated faces beside that for real ones.
 
 MEASURED
@@ -38,20 +39,18 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 from torch.nn import functional as F
-from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.utils.data import DataLoader, RandomSampler
 from torchvision.datasets.folder import find_classes
 
 import helper
 from common import FaceError
-from further import beside, course
+from further import beside, course, layers
 
-WIDTHS = {"d_conv_dim": 24, "g_conv_dim": 24}  # channels at 32 x 32
-RATES = {"D": 4e-4, "G": 2e-4}  # SAGAN's ratio is 4
+RATES = {"D": 4e-4, "G": 2e-4}
 SHARED = 32  # length of a class's embedding in G; 128 in the paper
 BETA = 1e-4  # of formula (3)
-THRESHOLDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, math.inf)
+THRESHOLDS = {"0.25": 0.25, "0.5": 0.5, "0.75": 0.75, "1": 1.0, "1.5": 1.5, "2": 2.0, "none": math.inf}
 FEWEST = 20  # pictures of a class
 
 # --- The classes ------------------------------------------------------------------------------------------------------
@@ -81,44 +80,19 @@ def load(folder=None, size=32):
     return loader.dataset.images, labels, names
 
 
-# --- SAGAN: spectral norm in both networks, self-attention ------------------------------------------------------------
-
-
-class Spectral(nn.Module):
-    """weight / sigma, its largest singular value, computed from the weight alone."""
-
-    def forward(self, weight):
-        W = weight.flatten(1)
-        W = W if len(W) <= W.shape[1] else W.T
-        with torch.no_grad():  # sigma = |u W|, and so is its gradient with u held fixed
-            exact = W.cpu().double()  # not every device has float64 and eigh
-            u = torch.linalg.eigh(exact @ exact.T).eigenvectors[:, -1:].to(W)
-        return weight / (u * W).sum(0).norm()
-
-
-def in_g(layer):
-    """The layer with weights that begin orthogonal, and the exact spectral norm."""
-    nn.init.orthogonal_(layer.weight)
-    parametrize.register_parametrization(layer, "weight", Spectral())
-    return layer
-
-
-def in_d(layer):
-    """The same with power iteration, one step each time that D looks, as usual."""
-    nn.init.orthogonal_(layer.weight)
-    return spectral_norm(layer)
+# --- The networks -----------------------------------------------------------------------------------------------------
 
 
 class Attention(nn.Module):
     """SAGAN's formulas (1) to (3): to each place j what the others hold is added, most from those i that suit it.
 
-    x (B, C, S, S) -> the same shape; x itself while gamma is 0, as it is to begin with. norm: `in_g` or `in_d`.
+    x (B, C, S, S) -> the same shape; x itself while gamma is 0, as it is to begin with.
     """
 
-    def __init__(self, channels, norm):
+    def __init__(self, channels):
         super().__init__()
-        self.f, self.g = (norm(nn.Conv2d(channels, channels // 8, 1)) for _ in range(2))
-        self.h, self.v = (norm(nn.Conv2d(*both, 1)) for both in ((channels, channels // 2), (channels // 2, channels)))
+        self.f, self.g = nn.Conv2d(channels, channels // 8, 1), nn.Conv2d(channels, channels // 8, 1)
+        self.h, self.v = nn.Conv2d(channels, channels // 2, 1), nn.Conv2d(channels // 2, channels, 1)
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def forward(self, x):
@@ -128,108 +102,80 @@ class Attention(nn.Module):
         return self.gamma * o + x  # (3)
 
 
-# --- G: class-conditional BatchNorm -----------------------------------------------------------------------------------
-
-
 class ConditionalNorm(nn.Module):
     """BatchNorm whose gain and bias are linear in a condition (B, length): x (B, C, S, S) -> the same shape."""
 
     def __init__(self, channels, length):
         super().__init__()
-        self.norm = nn.BatchNorm2d(channels, affine=False, momentum=None)  # plain means, see `settle`
-        self.both = in_g(nn.Linear(length, 2 * channels, bias=False))
+        self.norm = nn.BatchNorm2d(channels, affine=False, momentum=None)  # None: plain means, see `settle`
+        self.both = nn.Linear(length, 2 * channels, bias=False)
 
     def forward(self, x, condition):
         gain, bias = self.both(condition)[:, :, None, None].chunk(2, 1)
         return (1 + gain) * self.norm(x) + bias
 
 
-class Up(nn.Module):
-    """A residual block that doubles the size, with the condition in both of its BatchNorms."""
+def conditional(Generator, classes):
+    """Make of the notebook's Generator one that takes z (B, z_size) and classes y, int64 (B,); pictures of 32 x 32.
 
-    def __init__(self, channels, out, length):
-        super().__init__()
-        self.norm1, self.norm2 = ConditionalNorm(channels, length), ConditionalNorm(out, length)
-        self.conv1, self.conv2 = (in_g(nn.Conv2d(size, out, 3, padding=1)) for size in (channels, out))
-        self.shortcut = in_g(nn.Conv2d(channels, out, 1))
-
-    def forward(self, x, condition):
-        h = F.interpolate(self.norm1(x, condition).relu(), scale_factor=2)
-        h = self.conv2(self.norm2(self.conv1(h), condition).relu())
-        return h + F.interpolate(self.shortcut(x), scale_factor=2)
-
-
-class Generator(nn.Module):
-    """z (B, z_size) and classes y, int64 (B,) -> pictures (B, 3, 32, 32) in [-1, 1]. z_size: a multiple of 4.
-
-    Section 3: one embedding of the class serves all layers, and a quarter of z goes to each block beside it.
+    All its BatchNorms share one embedding of y and get z beside it, undivided, as in the paper's BigGAN-deep.
     """
 
-    def __init__(self, z_size, conv_dim, image_size=32, classes=2):
-        super().__init__()
-        self.z_size, length, c = z_size, SHARED + z_size // 4, conv_dim
-        self.embed = nn.Embedding(classes, SHARED)
-        nn.init.orthogonal_(self.embed.weight)
-        self.first = in_g(nn.Linear(z_size // 4, 4 * c * 16))
-        self.up8, self.up16, self.up32 = Up(4 * c, 4 * c, length), Up(4 * c, 2 * c, length), Up(2 * c, c, length)
-        self.attention = Attention(2 * c, in_g)
-        self.last = nn.Sequential(
-            nn.BatchNorm2d(c, momentum=None), nn.ReLU(), in_g(nn.Conv2d(c, 3, 3, padding=1)), nn.Tanh())
+    class Conditional(Generator):
+        def __init__(self, z_size, conv_dim, image_size=32):
+            super().__init__(z_size, conv_dim, image_size)
+            self.embed = nn.Embedding(classes, SHARED)
+            length = SHARED + z_size
+            parts = [ConditionalNorm(layer.num_features, length) if isinstance(layer, nn.BatchNorm2d) else layer
+                     for layer in self.layers]
+            parts.insert(9, Attention(parts[6].out_channels))  # 64 x 16 x 16: after three layers of three parts each
+            self.layers = nn.Sequential(*parts)
 
-    def forward(self, z, y):
-        first, *parts = z.chunk(4, 1)
-        for8, for16, for32 = (torch.cat([self.embed(y), part], 1) for part in parts)
-        x = self.first(first).view(len(z), -1, 4, 4)  # 96 x 4 x 4
-        x = self.up16(self.up8(x, for8), for16)  # 96 x 8 x 8, 48 x 16 x 16
-        return self.last(self.up32(self.attention(x), for32)).float()  # 24 x 32 x 32, 3 x 32 x 32
+        def forward(self, z, y):
+            x, condition = z[:, :, None, None], torch.cat([self.embed(y), z], 1)
+            for layer in self.layers:
+                x = layer(x, condition) if isinstance(layer, ConditionalNorm) else layer(x)
+            return x
 
-
-# --- D: projection ----------------------------------------------------------------------------------------------------
+    return Conditional
 
 
-class Down(nn.Module):
-    """A residual block that halves the size. first: what comes in is a picture, which no ReLU must cut."""
+def projecting(Discriminator, classes):
+    """Make of the notebook's Discriminator one that says how real x (B, 3, 32, 32) is as one of the classes y: (B, 1).
 
-    def __init__(self, channels, out, first=False):
-        super().__init__()
-        self.conv1, self.conv2 = (in_d(nn.Conv2d(size, out, 3, padding=1)) for size in (channels, out))
-        self.shortcut, self.first = in_d(nn.Conv2d(channels, out, 1)), first
+    Miyato and Koyama's formula (3), y^T V phi(x) + psi(phi(x)), with the last convolution as psi.
+    """
 
-    def forward(self, x):
-        h = self.conv2(self.conv1(x if self.first else x.relu()).relu())
-        return F.avg_pool2d(h, 2) + self.shortcut(F.avg_pool2d(x, 2))
+    class Projecting(layers.spectral(Discriminator)):
+        def __init__(self, conv_dim, image_size=32):
+            super().__init__(conv_dim, image_size)
+            *phi, self.psi = self.layers
+            attention = Attention(conv_dim)
+            for conv in attention.children():
+                spectral_norm(conv)
+            self.layers = nn.Sequential(*phi[:2], attention, *phi[2:])  # 64 x 16 x 16
+            self.V = spectral_norm(nn.Embedding(classes, 16 * self.psi.in_channels))
 
+        def forward(self, x, y):
+            phi = self.layers(x)  # 256 x 4 x 4
+            return (self.psi(phi).flatten(1) + (self.V(y) * phi.flatten(1)).sum(1, keepdim=True)).float()
 
-class Discriminator(nn.Module):
-    """Pictures x (B, 3, 32, 32) in [-1, 1] of classes y, int64 (B,) -> (B, 1): how real x is as one of y."""
-
-    def __init__(self, conv_dim, image_size=32, classes=2):
-        super().__init__()
-        c = conv_dim
-        self.phi = nn.Sequential(
-            Down(3, c, first=True), Attention(c, in_d),  # 24 x 16 x 16
-            Down(c, 2 * c), Down(2 * c, 4 * c), nn.ReLU())  # 48 x 8 x 8, 96 x 4 x 4
-        self.psi, self.V = in_d(nn.Linear(4 * c, 1)), in_d(nn.Embedding(classes, 4 * c))
-
-    def forward(self, x, y):
-        phi = self.phi(x).sum((2, 3))  # 96
-        return ((self.V(y) * phi).sum(1, keepdim=True) + self.psi(phi)).float()  # Miyato and Koyama's (3)
+    return Projecting
 
 
 # --- Training ---------------------------------------------------------------------------------------------------------
 
 
 def orthogonal(G):
-    """Formula (3) without beta: |W W^T * (1 - I)|^2, summed over G's weights but the embedding; W's rows are filters.
+    """Section 3.1, formula (3) without beta: |W W^T * (1 - I)|^2, summed over G's layers; a row of W makes one channel.
 
-    It is 0 where filters are at right angles, however long they are. Then G is smooth, and truncation works.
+    It is 0 where rows are at right angles, however long they are. Then G is smoother, and truncation works.
     """
     penalty = 0
-    for weight in G.parameters():
-        if weight.dim() > 1 and weight is not G.embed.weight:
-            W = weight.flatten(1)
-            gram = W @ W.T if len(W) <= W.shape[1] else W.T @ W  # the sum of their squares is the same
-            penalty = penalty + gram.square().sum() - W.square().sum(1).square().sum()
+    for layer in G.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            W = (layer.weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else layer.weight).flatten(1)
+            penalty = penalty + (W @ W.T).fill_diagonal_(0).square().sum()
     return penalty
 
 
@@ -266,9 +212,10 @@ def loop(own, run, loader):
 
 
 def system(faces, labels, asked, classes):
-    """BigGAN for faces, uint8 (N, 3, 32, 32), and labels (N,); it is judged by faces of the classes `asked`, int64 (M,)."""
-    own = course.set_up(**{made.__name__: partial(made, classes=classes) for made in (Discriminator, Generator)},
-                        weights_init_normal=lambda m: None, learning_rate=RATES["D"], betas=(0.0, 0.999), **WIDTHS)
+    """The System for faces, uint8 (N, 3, 32, 32), and labels (N,), judged by faces of the classes `asked`, (M,)."""
+    notebook = course.load()
+    own = course.set_up(Discriminator=projecting(notebook.Discriminator, classes), learning_rate=RATES["D"],
+                        Generator=conditional(notebook.Generator, classes), betas=(0.0, 0.999))
     own.g_optimizer.param_groups[0]["lr"] = RATES["G"]
     labelled = helper.DecodedFaces(faces, labels)
     drawn = RandomSampler(labelled, num_samples=min(beside.EPOCH, len(labelled)))
@@ -280,7 +227,7 @@ def system(faces, labels, asked, classes):
         return generate(own.G_average, z[:16], y[:16])
 
     return beside.System(own, lambda count: truncated(own, asked[:count]), loader, partial(loop, own), sample=sample,
-                         trouble=lambda history, snapshots, seen: helper.signs_of_trouble({}, snapshots, seen))
+                         trouble=lambda history, *pictures: helper.signs_of_trouble({}, *pictures))
 
 
 # --- Section 3.1: the truncation trick --------------------------------------------------------------------------------
@@ -324,7 +271,7 @@ def truncated(own, y, threshold=math.inf):
     return generate(own.G_average, z, y)
 
 
-# --- The judge --------------------------------------------------------------------------------------------------------
+# --- Side by side -----------------------------------------------------------------------------------------------------
 
 
 def train_classifier(faces, labels, classes, epochs=8):
@@ -350,56 +297,37 @@ def taken_for(classifier, faces, y):
     return torch.stack([right[y == label].float().mean() for label in y.unique()]).mean().item()
 
 
-# --- Side by side -----------------------------------------------------------------------------------------------------
-
-
 def curve(one, data, asked, classifier):
-    """What one training's faces are like at each threshold: {threshold: {heading: number}}."""
+    """What one training's faces are like at each threshold: {name of the threshold: {heading: number}}."""
     found = {}
-    for threshold in THRESHOLDS:
+    for name, threshold in THRESHOLDS.items():
         system = one.system._replace(faces=lambda count, t=threshold: truncated(one.system.own, asked[:count], t))
         faces = beside.made(system, len(asked))
-        found[threshold] = beside.distances(faces, data.reals) | {"taken": taken_for(classifier, faces, asked)}
+        found[name] = beside.distances(faces, data.reals) | {"taken": taken_for(classifier, faces, asked)}
     return found
 
 
-def in_words(threshold):
-    return f"{threshold:g}" if threshold < math.inf else "none"
-
-
-def curve_table(curves, right):
-    """Markdown: a row for each seed and threshold; curves: {seed: what `curve` gave}; right: the classifier's share."""
-    rows = [["real faces, kept out", "", *["-"] * len(beside.FORMATS), f"{right:.1%}"]]
-    for seed, found in curves.items():
-        for threshold, numbers in found.items():
-            measured = [f"{numbers[name]:{form}}" for name, form in beside.FORMATS.items()]
-            rows.append([in_words(threshold), str(seed), *measured, f"{numbers['taken']:.1%}"])
-    return beside.markdown(["threshold of z", "seed", *beside.FORMATS, "taken for the class asked for"], rows)
-
-
-def draw(judged, curves, asked, names):
-    """A Figure: the same z in each class (a row) at threshold 1, the curve of truncation, the notebook's faces."""
-    notebook, biggan = judged[:2]
-    own, columns = biggan.system.own, 10
+def draw(judged, curves, asked, names, columns=10):
+    """A Figure: the same z in each class (a row) at threshold 1, the curves of all seeds, the notebook's faces."""
+    own = judged[1].system.own
     truncated(own, asked, 1.0)  # settles the statistics
     z = truncated_z(columns, own.z_size, own.device, 1.0).repeat(len(names), 1)
     faces = generate(own.G_average, z, torch.arange(len(names), device=own.device).repeat_interleave(columns))
     figure = Figure(figsize=(12, 3.6), dpi=100, layout="constrained")
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.2, 1, 1))
     left.imshow(beside.grid(faces, columns))
-    left.set_title("the same z in each class, numbers within -1 to 1", fontsize=9)
-    left.set(xticks=[], yticks=[16 + 33 * row for row in range(len(names))], yticklabels=names)
-    distance = list(beside.FORMATS)[0]
+    left.set(xticks=[], yticks=[17 + 33 * row for row in range(len(names))], yticklabels=names)
+    left.set_title("BigGAN: the same z in each class, threshold 1", fontsize=9)
+    across, up = "MS-SSIM of pairs", "sliced Wasserstein x 1000"
     for seed, found in curves.items():
-        points = [(numbers["MS-SSIM of pairs"], numbers[distance]) for numbers in found.values()]
-        middle.plot(*zip(*points, strict=True), marker="o", label=f"seed {seed}")
-        for threshold, point in zip(found, points, strict=True):
-            middle.annotate(in_words(threshold), point, fontsize=8)
-    middle.set(xlabel="MS-SSIM of pairs (left: more variety)", ylabel=distance)
-    middle.set_title("threshold of z", fontsize=9)
+        middle.plot(*zip(*((at[across], at[up]) for at in found.values()), strict=True), "o-", label=f"seed {seed}")
+        for name, at in found.items():
+            middle.annotate(name, (at[across], at[up]), fontsize=8)
+    middle.set(xlabel=f"{across} (left: more variety)", ylabel=f"{up} (below: nearer)")
+    middle.set_title("thresholds of z", fontsize=9)
     middle.legend(fontsize=8)
-    right.imshow(beside.grid(notebook.faces[:80], 10))
-    right.set_title(notebook.name, fontsize=9)
+    right.imshow(beside.grid(judged[0].faces[:80], 10))
+    right.set_title(judged[0].name, fontsize=9)
     right.axis("off")
     return figure
 
@@ -410,13 +338,17 @@ def measure(given):
     torch.manual_seed(0)
     classifier = train_classifier(data.photographs, known.photographs, len(names))
     right = taken_for(classifier, data.reals, known.reals)
-    print(f"{len(names)} classes ({', '.join(names)}); the classifier is right about {right:.1%} of faces kept out, "
-          f"the mean over the classes. Guessing: {1 / len(names):.1%}.", flush=True)
+    print(f"{len(names)} classes: {', '.join(names)}. The classifier is right about {right:.1%} of the faces kept out, "
+          f"the mean over the classes; one that guesses, about {1 / len(names):.1%}.", flush=True)
     make = partial(system, data.photographs, known.photographs, known.reals, len(names))
     judged = beside.compare({"BigGAN": make}, data, given)
     curves = {one.seed: curve(one, data, known.reals, classifier) for one in judged if one.name == "BigGAN"}
-    text = f"{beside.table(judged, data)}\n\n{curve_table(curves, right)}"
-    return text, draw(judged, curves, known.reals, names)
+    rows = [["real, kept out", "", *["-"] * len(beside.FORMATS), f"{right:.1%}"]]
+    for seed, found in curves.items():
+        rows += [[name, str(seed), *(f"{at[key]:{form}}" for key, form in beside.FORMATS.items()), f"{at['taken']:.1%}"]
+                 for name, at in found.items()]
+    truncation = beside.markdown(["threshold", "seed", *beside.FORMATS, "taken for the class asked for"], rows)
+    return f"{beside.table(judged, data)}\n\n{truncation}", draw(judged, curves, known.reals, names)
 
 
 if __name__ == "__main__":
