@@ -276,10 +276,10 @@ def truncated(own, y, threshold=math.inf):
 
 def train_classifier(faces, labels, classes, epochs=8):
     """A small network that tells the classes apart, in evaluation mode. faces: uint8 (N, 3, 32, 32); labels: (N,)."""
-    layers = []
+    parts = []
     for inward, out in ((3, 32), (32, 64), (64, 128)):  # 32 x 16 x 16, 64 x 8 x 8, 128 x 4 x 4
-        layers += [nn.Conv2d(inward, out, 4, 2, 1), nn.BatchNorm2d(out), nn.ReLU()]
-    network = nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.5), nn.Linear(128 * 16, classes))
+        parts += [nn.Conv2d(inward, out, 4, 2, 1), nn.BatchNorm2d(out), nn.ReLU()]
+    network = nn.Sequential(*parts, nn.Flatten(), nn.Dropout(0.5), nn.Linear(128 * 16, classes))
     optimizer, mirror_half = torch.optim.Adam(network.parameters(), 1e-3), course.load().mirror_half
     rarity = len(labels) / torch.bincount(labels, minlength=classes).clamp(min=1)  # each class counts as much
     for _ in range(epochs):
