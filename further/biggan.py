@@ -20,7 +20,7 @@ variety for quality: z is drawn from nearer to 0, where training drew most of it
 
 What differs from the notebook: the labels; self-attention at 16 x 16, which compares all places with each other, where
 a convolution sees its surroundings only; the hinge loss; spectral norm in place of BatchNorm in D. The rest is the
-notebook's, where the paper has residual blocks, batches of 2,048 and two steps of D for each of G's.
+notebook's, where the paper has residual blocks, batches of 2,048, lower rates and two steps of D for each of G's.
 
 Traps:
 - Truncated z have other statistics in G's layers: BatchNorm's are taken afresh for each threshold.
@@ -47,7 +47,6 @@ import helper
 from common import FaceError
 from further import beside, course, layers
 
-RATES = {"D": 4e-4, "G": 2e-4}
 SHARED = 32  # length of a class's embedding in G; 128 in the paper
 BETA = 1e-4  # of formula (3)
 THRESHOLDS = {"0.25": 0.25, "0.5": 0.5, "0.75": 0.75, "1": 1.0, "1.5": 1.5, "2": 2.0, "none": math.inf}
@@ -214,9 +213,8 @@ def loop(own, run, loader):
 def system(faces, labels, asked, classes):
     """The System for faces, uint8 (N, 3, 32, 32), and labels (N,), judged by faces of the classes `asked`, (M,)."""
     notebook = course.load()
-    own = course.set_up(Discriminator=projecting(notebook.Discriminator, classes), learning_rate=RATES["D"],
-                        Generator=conditional(notebook.Generator, classes), betas=(0.0, 0.999))
-    own.g_optimizer.param_groups[0]["lr"] = RATES["G"]
+    own = course.set_up(Discriminator=projecting(notebook.Discriminator, classes),
+                        Generator=conditional(notebook.Generator, classes))
     labelled = helper.DecodedFaces(faces, labels)
     drawn = RandomSampler(labelled, num_samples=min(beside.EPOCH, len(labelled)))
     loader = DataLoader(labelled, own.batch_size, sampler=drawn, collate_fn=list)
