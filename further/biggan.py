@@ -50,7 +50,6 @@ from further import beside, course, layers
 SHARED = 32  # length of a class's embedding in G; 128 in the paper
 BETA = 1e-4  # of formula (3)
 THRESHOLDS = {"0.25": 0.25, "0.5": 0.5, "0.75": 0.75, "1": 1.0, "1.5": 1.5, "2": 2.0, "none": math.inf}
-FEWEST = 20  # pictures of a class
 
 # --- The classes ------------------------------------------------------------------------------------------------------
 
@@ -59,7 +58,7 @@ def load(folder=None, size=32):
     """Faces with their classes: uint8 (N, 3, size, size), labels int64 (N,), the classes' names.
 
     The classes are the folders in `folder`; if there is one folder, of faces that this project drew, what they wear.
-    Raises: FaceError if there is no such folder, if it holds one class, or if a class has fewer than 20 pictures.
+    Raises: FaceError if there is no such folder, no picture in it, or one class alone.
     """
     folder = folder or helper.find_faces()
     try:
@@ -73,9 +72,6 @@ def load(folder=None, size=32):
             labels[has] = label
     if len(names) == 1:
         raise FaceError(f"{folder} holds one class, {names[0]}: sort the pictures into folders, one a class.")
-    counts = torch.bincount(labels, minlength=len(names))
-    if counts.min() < FEWEST:
-        raise FaceError(f"the class {names[counts.argmin()]} has {counts.min()} pictures: give {FEWEST} or more.")
     return loader.dataset.images, labels, names
 
 
@@ -124,9 +120,8 @@ def conditional(Generator, classes):
         def __init__(self, z_size, conv_dim, image_size=32):
             super().__init__(z_size, conv_dim, image_size)
             self.embed = nn.Embedding(classes, SHARED)
-            length = SHARED + z_size
-            parts = [ConditionalNorm(layer.num_features, length) if isinstance(layer, nn.BatchNorm2d) else layer
-                     for layer in self.layers]
+            parts = [ConditionalNorm(part.num_features, SHARED + z_size) if isinstance(part, nn.BatchNorm2d) else part
+                     for part in self.layers]
             parts.insert(9, Attention(parts[6].out_channels))  # 64 x 16 x 16: after three layers of three parts each
             self.layers = nn.Sequential(*parts)
 
@@ -168,7 +163,7 @@ def projecting(Discriminator, classes):
 def orthogonal(G):
     """Section 3.1, formula (3) without beta: |W W^T * (1 - I)|^2, summed over G's layers; a row of W makes one channel.
 
-    It is 0 where rows are at right angles, however long they are. Then G is smoother, and truncation works.
+    It is 0 where rows are at right angles, however long. With it more of the paper's generators bore truncation.
     """
     penalty = 0
     for layer in G.modules():
@@ -185,7 +180,7 @@ def steps(own, x, y):
     """
     D, G = own.D, own.G
     fake_images = G(own.random_z(len(x), G.z_size, x.device), y)
-    real, fake = D(torch.cat([x, fake_images.detach()]), y.repeat(2)).chunk(2)
+    real, fake = D(torch.cat([x, fake_images.detach()]), y.repeat(2)).chunk(2)  # (B, 1) each
     d_loss = F.relu(1 - real).mean() + F.relu(1 + fake).mean()
     own.d_optimizer.zero_grad()
     d_loss.backward()
@@ -218,7 +213,8 @@ def system(faces, labels, asked, classes):
     labelled = helper.DecodedFaces(faces, labels)
     drawn = RandomSampler(labelled, num_samples=min(beside.EPOCH, len(labelled)))
     loader = DataLoader(labelled, own.batch_size, sampler=drawn, collate_fn=list)
-    z, y = own.random_z(128, own.z_size, own.device), asked.to(own.device).repeat(128)[:128]
+    y = labels[:128].to(own.device)
+    z = own.random_z(len(y), own.z_size, own.device)
 
     def sample():
         settle(own.G_average, z, y)
@@ -311,22 +307,20 @@ def draw(judged, curves, asked, names, columns=10):
     truncated(own, asked, 1.0)  # settles the statistics
     z = truncated_z(columns, own.z_size, own.device, 1.0).repeat(len(names), 1)
     faces = generate(own.G_average, z, torch.arange(len(names), device=own.device).repeat_interleave(columns))
-    figure = Figure(figsize=(12, 3.6), dpi=100, layout="constrained")
+    figure = Figure(figsize=(12, 3.8), dpi=100, layout="constrained")
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.2, 1, 1))
     left.imshow(beside.grid(faces, columns))
-    left.set(xticks=[], yticks=[17 + 33 * row for row in range(len(names))], yticklabels=names)
-    left.set_title("BigGAN: the same z in each class, threshold 1", fontsize=9)
+    left.set(title="BigGAN: the same z in each class, threshold 1", xticks=[],
+             yticks=[17 + 33 * row for row in range(len(names))], yticklabels=names)
     across, up = "MS-SSIM of pairs", "sliced Wasserstein x 1000"
     for seed, found in curves.items():
         middle.plot(*zip(*((at[across], at[up]) for at in found.values()), strict=True), "o-", label=f"seed {seed}")
         for name, at in found.items():
             middle.annotate(name, (at[across], at[up]), fontsize=8)
-    middle.set(xlabel=f"{across} (left: more variety)", ylabel=f"{up} (below: nearer)")
-    middle.set_title("thresholds of z", fontsize=9)
-    middle.legend(fontsize=8)
+    middle.set(title="thresholds of z", xlabel=f"{across} (left: more variety)", ylabel=f"{up} (below: nearer)")
+    middle.legend()
     right.imshow(beside.grid(judged[0].faces[:80], 10))
-    right.set_title(judged[0].name, fontsize=9)
-    right.axis("off")
+    right.set(title=judged[0].name, xticks=[], yticks=[])
     return figure
 
 
