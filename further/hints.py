@@ -7,23 +7,23 @@ https://github.com/soumith/ganhacks
     python -m further.hints FOLDER --images 65538 --seeds 0 1 --folder results/hints    on photographs, kept
 
 The idea: seventeen hints that many took over, most of them without a measurement. Here each is switched in the notebook's
-recipe, alone: left out where the notebook follows it, followed where it does not. Then both are trained on equally many
-images, and their faces are compared. Three hints have no switch; the table says why.
+recipe, alone: left out where the notebook follows it, followed where it does not. All are trained on equally many images,
+and their faces are compared. Three hints have no switch; the table says why.
 
-What differs from the notebook: in each training one thing, a few lines. They can be read one by one.
+What differs from the notebook: one thing in each training, in a few lines.
 
 Traps:
-- "better" and "worse" are said of the faces of the training in that row, beside the notebook's. Where a hint was left out,
+- "better" and "worse" are said of the faces of the training in that row, beside the notebook's: where a hint was left out,
   "worse" speaks for it. They are said only if all its seeds lie beyond all the notebook's. With two seeds each, a hint that
   changes nothing still comes out as one of the two once in three times, with three seeds once in ten.
-- 6: cross-entropy is linear in the label. Labels between 0.7 and 1.2 therefore have the mean gradient of the label 0.95,
-  and with one in twenty flipped that of 0.9, the notebook's; only noise is new. The source softens the labels of fakes too.
-  That is left out: then the best D no longer rests where there are fakes alone (Salimans et al., 2016, section 3.4).
-  Flipping does a little of it, 0.05.
-- 4: the one batch of real and generated pictures is D's step's. In G's step D still sees fakes alone, as is usual where
-  this hint is not followed; BatchNorm then meets other statistics than those that D was trained with.
-- 9 and 11 have numbers that the hints do not give: a learning rate, two bounds of losses. Others may do better.
-- A hint for the stability of a long training need not show in a short one, nor beside the other hints of this recipe.
+- 4: one batch of real and generated pictures is given to D in its own step alone. In G's step it sees fakes alone, as is
+  usual where the hint is not followed; BatchNorm then meets other statistics than those that D was trained with.
+- 6: cross-entropy is linear in the label. Labels from 0.7 to 1.2 have the mean gradient of the label 0.95, and with one in
+  twenty flipped that of 0.9, the notebook's; only noise is new. The source softens the labels of fakes too. That is left
+  out: nothing would drive on a fake that is like no photograph (Salimans et al., 2016, section 3.4). Flipping does a
+  little of it.
+- 9 and 11 need numbers that the hints do not give: a learning rate, two bounds of losses. Others may do better.
+- What makes a long training stable need not show in a short one.
 
 Measured:
 MEASURED
@@ -44,7 +44,6 @@ from common import FaceError
 from further import beside, course
 
 MEASURES = ("sliced Wasserstein x 1000", "Fréchet, face embedding")  # of those of beside.distances
-SHOWN = 24  # faces of each training in the picture
 
 
 class Hint(NamedTuple):
@@ -60,150 +59,127 @@ class Hint(NamedTuple):
     system: object = None
 
 
-class Trained(NamedTuple):
-    """One training, done: its first faces, uint8 (SHOWN, 3, S, S), and its distance by each of MEASURES."""
-
-    faces: torch.Tensor
-    distances: list
+# --- What the switches are built with ---------------------------------------------------------------------------------
 
 
-# --- How a switch is built in -----------------------------------------------------------------------------------------
+def d_loss(own, D, x, fake):
+    """D's loss in the notebook, for pictures x and fake, (B, 3, 32, 32) in [-1, 1]; fake has no graph back to G."""
+    return own.real_loss(D(x)) + own.fake_loss(D(fake))
 
 
-def with_steps(steps):
-    """The System of the notebook's networks with other steps; steps: function of own that returns (D's, G's)."""
-    own = course.set_up()
-    own.discriminator_step, own.generator_step = steps(own)
+def g_loss(own, D, fake):
+    """G's loss in the notebook; here fake has its graph."""
+    return own.real_loss(D(fake))
+
+
+def with_losses(d=d_loss, g=g_loss, bounds=(-math.inf, -math.inf)):
+    """The System with losses such as those above. bounds: D and G each take a step only if the loss is above theirs."""
+
+    def move(loss, bound, network, optimizer):
+        if loss > bound:
+            optimizer.zero_grad()
+            loss.backward(inputs=list(network.parameters()))
+            optimizer.step()
+        return loss.detach()
+
+    def discriminator_step(D, G, real_images, d_optimizer, fake_images):
+        return move(d(own, D, own.scale(real_images), fake_images.detach()), bounds[0], D, d_optimizer)
+
+    def generator_step(D, G, batch_size, g_optimizer, fake_images):
+        return move(g(own, D, fake_images), bounds[1], G, g_optimizer)
+
+    own = course.set_up(discriminator_step=discriminator_step, generator_step=generator_step)
     return beside.System(own)
 
 
-def with_networks(**changes):
-    """The System of changed networks: with_networks(Discriminator=function of the notebook's class that returns another)."""
-    own = course.load()
-    return beside.System(course.set_up(**{name: change(getattr(own, name)) for name, change in changes.items()}))
+def with_layers(d=list, g=list):
+    """The System of networks with other layers. d, g: functions of the notebook's layers, a list, that return others."""
+
+    def build_network(*sizes):
+        D, G = plain.build_network(*sizes)
+        D.layers, G.layers = nn.Sequential(*d(list(D.layers))), nn.Sequential(*g(list(G.layers)))
+        return D.apply(plain.weights_init_normal), G.apply(plain.weights_init_normal)
+
+    plain = course.load()
+    return beside.System(course.set_up(build_network=build_network))
 
 
-def move(loss, network, optimizer):
-    """Take one step of one network; returns the loss without its graph."""
-    optimizer.zero_grad()
-    loss.backward(inputs=list(network.parameters()))
-    optimizer.step()
-    return loss.detach()
+class Apply(nn.Module):
+    """A function of (x, training) as a layer. Copies of a network, such as G's average, share the function."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x, self.training)
 
 
-def add_behind(layers, kind, make, most=math.inf):
-    """The layers as a new nn.Sequential, with make() behind each one of a kind, or behind the first `most` of them."""
-    new, count = [], 0
-    for layer in layers:
-        new.append(layer)
-        if isinstance(layer, kind) and count < most:
-            new.append(make())
-            count += 1
-    return nn.Sequential(*new)
+def behind_activations(layers, function, most=None):
+    """The layers, a list, with Apply(function) behind each ReLU, or behind the first `most` of them."""
+    places = [place for place, layer in enumerate(layers) if isinstance(layer, nn.ReLU)][:most]
+    return [part for place, layer in enumerate(layers) for part in [layer, Apply(function)][:1 + (place in places)]]
 
 
 # --- The switches, by the hints' numbers ------------------------------------------------------------------------------
 
 
-def pixels_from_0(Discriminator):
+def pixels_from_0(layers):
     """1, left out: D sees pixels in [0, 1]. As (tanh(x) + 1) / 2 is sigmoid(2 x), to D this G ends in a sigmoid."""
-
-    class PixelsFrom0(Discriminator):
-        def forward(self, x):
-            return super().forward((x + 1) / 2)
-
-    return PixelsFrom0
+    return [Apply(lambda x, training: (x + 1) / 2), *layers]
 
 
-def saturating(own):
+def saturating(own, D, fake):
     """2, left out: G makes E[log(1 - sigmoid(D(G(z))))] smaller, which is -fake_loss."""
-
-    def generator_step(D, G, batch_size, g_optimizer, fake_images):
-        return move(-own.fake_loss(D(fake_images)), G, g_optimizer)
-
-    return own.discriminator_step, generator_step
+    return -own.fake_loss(D(fake))
 
 
 def cube_z(count, z_size, device):
-    """3, left out: z (count, z_size) from the cube [-1, 1]^z_size. (G's first BatchNorm undoes that its numbers are smaller.)"""
+    """3, left out: z (count, z_size), each number uniform in [-1, 1]. That they are smaller, G's first BatchNorm undoes."""
     return 2 * torch.rand(count, z_size, device=device) - 1
 
 
-def one_batch(own):
+def one_batch(own, D, x, fake):
     """4, left out: in D's step, real and generated pictures are one batch to BatchNorm."""
-
-    def discriminator_step(D, G, real_images, d_optimizer, fake_images):
-        real, fake = D(torch.cat([own.scale(real_images), fake_images.detach()])).chunk(2)
-        return move(own.real_loss(real) + own.fake_loss(fake), D, d_optimizer)
-
-    return discriminator_step, own.generator_step
+    real, fake = D(torch.cat([x, fake])).chunk(2)
+    return own.real_loss(real) + own.fake_loss(fake)
 
 
-def relu_in_d(Discriminator):
-    """5, left out: ReLU in D as well, so that no gradient passes where an activation is below 0."""
-
-    class ReLUInD(Discriminator):
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, **kwargs)
-            self.layers = nn.Sequential(*(nn.ReLU() if isinstance(layer, nn.LeakyReLU) else layer for layer in self.layers))
-
-    return ReLUInD
+def relu(layers):
+    """5, left out: ReLU in D too, so that no gradient passes where an activation is 0."""
+    return [nn.ReLU() if isinstance(layer, nn.LeakyReLU) else layer for layer in layers]
 
 
-def noisy_labels(like, real, flipped=0.05):
-    """Labels shaped as `like`: between 0.7 and 1.2 for real pictures, 0 for generated ones; a share of them the other's."""
-    soft = torch.empty_like(like).uniform_(0.7, 1.2)
-    return soft * ((torch.rand_like(like) < flipped) != real)
+def labels(like, real, flipped=0.05):
+    """6: labels shaped as `like`, 0.7 to 1.2 for real pictures and 0 for generated ones; a share of them is the other's."""
+    return torch.empty_like(like).uniform_(0.7, 1.2) * ((torch.rand_like(like) < flipped) != real)
 
 
-def soft_and_noisy(own):
-    """6, followed: D's labels are noisy_labels. G's label stays the notebook's."""
-
-    def discriminator_step(D, G, real_images, d_optimizer, fake_images):
-        real, fake = D(own.scale(real_images)), D(fake_images.detach())
-        loss = (F.binary_cross_entropy_with_logits(real, noisy_labels(real, True))
-                + F.binary_cross_entropy_with_logits(fake, noisy_labels(fake, False)))
-        return move(loss, D, d_optimizer)
-
-    return discriminator_step, own.generator_step
+def noisy_labels(own, D, x, fake):
+    """6, followed: D's loss with these labels. G's label stays the notebook's."""
+    answers = (D(x), True), (D(fake), False)
+    return sum(F.binary_cross_entropy_with_logits(D_out, labels(D_out, real)) for D_out, real in answers)
 
 
-def connected_d(Discriminator):
-    """7, left out: D of fully connected layers, as in the first GAN (Goodfellow et al., 2014)."""
-
-    class ConnectedD(Discriminator):
-        def __init__(self, conv_dim, image_size=32):
-            super().__init__(conv_dim, image_size)
-            width = 8 * conv_dim  # 512
-            self.layers = nn.Sequential(
-                nn.Flatten(), nn.Linear(3 * image_size**2, width), nn.LeakyReLU(0.2),  # 3072, then 512
-                nn.Linear(width, width), nn.LeakyReLU(0.2), nn.Dropout(0.1), nn.Linear(width, 1))
-
-    return ConnectedD
+def connected_d(layers, width=512):
+    """7, left out: fully connected layers, as in the first GAN (Goodfellow et al., 2014)."""
+    return [nn.Flatten(), nn.Linear(3 * 32 * 32, width), nn.LeakyReLU(0.2), nn.Linear(width, width), nn.LeakyReLU(0.2),
+            nn.Dropout(0.1), nn.Linear(width, 1)]
 
 
-def connected_g(Generator):
-    """7, left out: G of fully connected layers, with the notebook's BatchNorm and ReLU."""
-
-    class ConnectedG(Generator):
-        def __init__(self, z_size, conv_dim, image_size=32):
-            super().__init__(z_size, conv_dim, image_size)
-            width = 8 * conv_dim  # 512
-            self.layers = nn.Sequential(
-                nn.Flatten(), nn.Linear(z_size, width, bias=False), nn.BatchNorm1d(width), nn.ReLU(),
-                nn.Linear(width, width, bias=False), nn.BatchNorm1d(width), nn.ReLU(),
-                nn.Linear(width, 3 * image_size**2), nn.Tanh(), nn.Unflatten(1, (3, image_size, image_size)))
-
-    return ConnectedG
+def connected_g(layers, width=512):
+    """7, left out: the same for G, with the notebook's BatchNorm."""
+    return [nn.Flatten(), nn.Linear(layers[0].in_channels, width, bias=False), nn.BatchNorm1d(width), nn.ReLU(),
+            nn.Linear(width, width, bias=False), nn.BatchNorm1d(width), nn.ReLU(),
+            nn.Linear(width, 3 * 32 * 32), nn.Tanh(), nn.Unflatten(1, (3, 32, 32))]
 
 
 def replay(size=1000):
     """8, followed: half of the fakes in D's step are former ones, out of a store; as many new ones take their places.
 
-    The store begins with what the untrained G makes. It is kept in checkpoints.
+    The store begins with what the untrained G makes. Checkpoints keep it.
     """
-    own = course.set_up()
-    store = nn.Module()
+    own, store = course.set_up(), nn.Module()
     store.register_buffer("fakes", helper.generate(own.G, own.random_z(size, own.z_size, own.device)).to(own.device))
     step = own.discriminator_step
 
@@ -225,135 +201,74 @@ def sgd_for_d(rate=0.01, momentum=0.9):
     return beside.System(own)
 
 
-def balanced(own, d_bound=0.8, g_bound=1.0):
-    """11, left out: D takes a step only while its loss is above a bound, and so does G."""
-
-    def discriminator_step(D, G, real_images, d_optimizer, fake_images):
-        loss = own.real_loss(D(own.scale(real_images))) + own.fake_loss(D(fake_images.detach()))
-        return move(loss, D, d_optimizer) if loss > d_bound else loss.detach()
-
-    def generator_step(D, G, batch_size, g_optimizer, fake_images):
-        loss = own.real_loss(D(fake_images))
-        return move(loss, G, g_optimizer) if loss > g_bound else loss.detach()
-
-    return discriminator_step, generator_step
-
-
-class Noise(nn.Module):
-    """Adds normal noise in training mode. size: function that returns its standard deviation now.
-
-    It is a function because copies of a network share it: the average of G copies G before training.
-    """
-
-    def __init__(self, size):
-        super().__init__()
-        self.size = size
-
-    def forward(self, x):
-        return x + self.size() * torch.randn_like(x) if self.training else x
-
-
 def with_noise(first=0.1):
-    """13, followed: noise on what D sees and behind each activation of G, from `first` evenly down to 0 in the last epoch."""
+    """13, followed: normal noise on what D sees and behind G's activations, in training alone.
+
+    Its standard deviation falls from `first` evenly to 0, which it is in the last epoch.
+    """
     runs = []
 
-    def size():
-        return first * max(0, 1 - runs[-1].epoch / max(1, runs[-1].total - 1)) if runs else first
-
-    def noisy_d(Discriminator):
-        class NoisyD(Discriminator):
-            def __init__(self, *args, **kwargs):
-                super().__init__(*args, **kwargs)
-                self.layers = nn.Sequential(Noise(size), *self.layers)
-
-        return NoisyD
-
-    def noisy_g(Generator):
-        class NoisyG(Generator):
-            def __init__(self, *args, **kwargs):
-                super().__init__(*args, **kwargs)
-                self.layers = add_behind(self.layers, nn.ReLU, partial(Noise, size))
-
-        return NoisyG
+    def noise(x, training):
+        left = max(0, 1 - runs[-1].epoch / max(1, runs[-1].total - 1)) if runs else 1
+        return x + first * left * torch.randn_like(x) if training else x
 
     def loop(run, loader):
         runs.append(run)
         own.train(own.D, own.G, own.G_average, loader, own.d_optimizer, own.g_optimizer, own.discriminator_step,
                   own.generator_step, run)
 
-    system = with_networks(Discriminator=noisy_d, Generator=noisy_g)
+    system = with_layers(lambda layers: [Apply(noise), *layers], lambda layers: behind_activations(layers, noise))
     own = system.own
     return system._replace(loop=loop)
 
 
-def twice(own):
+def twice():
     """14, followed: two steps of D on each batch of photographs, the second with new fakes."""
+    own = course.set_up()
+    step = own.discriminator_step
 
     def discriminator_step(D, G, real_images, d_optimizer, fake_images):
-        own_step(D, G, real_images, d_optimizer, fake_images)
-        return own_step(D, G, real_images, d_optimizer)
+        step(D, G, real_images, d_optimizer, fake_images)
+        return step(D, G, real_images, d_optimizer)
 
-    own_step = own.discriminator_step
-    return discriminator_step, own.generator_step
+    own.discriminator_step = discriminator_step
+    return beside.System(own)
 
 
-class Spread(nn.Module):
-    """Adds a channel that says how much the batch varies: the standard deviation of each feature, their mean in all places.
+def with_spread(layers):
+    """15, followed: one more channel before D's last convolution, as in Karras et al., 2018, section 3.
 
-    x (B, C, H, W) -> (B, C + 1, H, W).
+    It holds each feature's standard deviation over the batch, their mean in all places.
     """
 
-    def forward(self, x):
-        spread = (x.var(0, correction=0) + 1e-8).sqrt().mean()  # a root has no gradient at 0
-        return torch.cat([x, spread.expand(len(x), 1, *x.shape[2:])], 1)
+    def spread(x, training):
+        mean = (x.var(0, correction=0) + 1e-8).sqrt().mean()  # a root has no gradient at 0
+        return torch.cat([x, mean.expand(len(x), 1, *x.shape[2:])], 1)  # B, C + 1, H, W
+
+    return [*layers[:-1], Apply(spread), nn.Conv2d(layers[-1].in_channels + 1, 1, 4)]
 
 
-def with_spread(Discriminator):
-    """15, followed: Spread before D's last convolution (Karras et al., 2018, section 3)."""
-
-    class WithSpread(Discriminator):
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, **kwargs)
-            *layers, last = self.layers
-            self.layers = nn.Sequential(*layers, Spread(), nn.Conv2d(last.in_channels + 1, 1, 4))
-
-    return WithSpread
-
-
-class AlwaysDropout(nn.Dropout):
-    """Dropout in evaluation mode too."""
-
-    def forward(self, x):
-        return F.dropout(x, self.p)
-
-
-def with_dropout(Generator):
+def dropout(layers):
     """17, followed: dropout of one half behind the first three activations of G, also when faces are made."""
-
-    class WithDropout(Generator):
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, **kwargs)
-            self.layers = add_behind(self.layers, nn.ReLU, partial(AlwaysDropout, 0.5), most=3)
-
-    return WithDropout
+    return behind_activations(layers, lambda x, training: F.dropout(x, 0.5), most=3)
 
 
 BASE = Hint(0, "the notebook's recipe", "", "", beside.notebook)
 HINTS = (
     Hint(1, "pictures in [-1, 1], and tanh at the end of G", "yes",
-         "left out: D sees pixels in [0, 1]", partial(with_networks, Discriminator=pixels_from_0)),
+         "left out: D sees pixels in [0, 1]", partial(with_layers, d=pixels_from_0)),
     Hint(2, "G makes log D larger, not log(1 - D) smaller", "yes",
-         "left out: G makes log(1 - D) smaller", partial(with_steps, saturating)),
+         "left out: G makes log(1 - D) smaller", partial(with_losses, g=saturating)),
     Hint(3, "z from a normal distribution, not from a cube; walks between two z along an arc", "yes",
          "left out: z from the cube [-1, 1]", lambda: beside.System(course.set_up(random_z=cube_z))),
     Hint(4, "batches for D that are all real or all generated; where BatchNorm does not fit, instance normalisation", "yes",
-         "left out: both in one batch in D's step", partial(with_steps, one_batch)),
+         "left out: both in one batch in D's step", partial(with_losses, one_batch)),
     Hint(5, "no sparse gradients: leaky ReLU in both networks, strides in place of max pooling", "partly: ReLU in G",
-         "left out: ReLU in D too", partial(with_networks, Discriminator=relu_in_d)),
+         "left out: ReLU in D too", partial(with_layers, d=relu)),
     Hint(6, "random labels near 1 and 0 for D, and now and then a wrong one", "partly: 0.9 for real pictures",
-         "followed: 0.7 to 1.2 for real pictures, one label in twenty flipped", partial(with_steps, soft_and_noisy)),
+         "followed: 0.7 to 1.2 for real pictures, one label in twenty flipped", partial(with_losses, noisy_labels)),
     Hint(7, "the networks of DCGAN; if none is stable, a mixture with a VAE or with a KL term", "yes",
-         "left out: fully connected layers", partial(with_networks, Discriminator=connected_d, Generator=connected_g)),
+         "left out: fully connected layers", partial(with_layers, connected_d, connected_g)),
     Hint(8, "tricks from reinforcement learning: show D former fakes, bring back former copies of G and D", "no",
          "followed: half of D's fakes are former ones", replay),
     Hint(9, "Adam for G, SGD for D", "partly: Adam for both",
@@ -362,20 +277,20 @@ HINTS = (
          "partly: losses and faces, not gradients",
          "cannot be measured here because to watch a training does not change its faces"),
     Hint(11, "no schedule that trains D or G by what the losses are", "yes",
-         "left out: D and G step only while their loss is above a bound", partial(with_steps, balanced)),
+         "left out: D and G step only while their loss is above a bound", partial(with_losses, bounds=(0.8, 1.0))),
     Hint(12, "where there are labels, D learns to tell the classes too", "no",
          "cannot be measured here because a folder of faces has no classes; biggan.py has them"),
     Hint(13, "noise on what D sees, which fades, and noise in the layers of G", "no",
          "followed: noise of 0.1, which falls to 0", with_noise),
     Hint(14, "more steps of D than of G, above all where there is noise", "no",
-         "followed: two steps of D for one of G", partial(with_steps, twice)),
+         "followed: two steps of D for one of G", twice),
     Hint(15, "D compares the pictures of a batch", "no",
          "followed: D sees how much a batch varies (improved.py has the paper's own layer)",
-         partial(with_networks, Discriminator=with_spread)),
+         partial(with_layers, d=with_spread)),
     Hint(16, "a class goes through a short embedding, and joins the picture as channels", "no",
          "cannot be measured here because a folder of faces has no classes; biggan.py has them"),
     Hint(17, "dropout of one half in G, in training and afterwards", "no",
-         "followed: behind the first three activations", partial(with_networks, Generator=with_dropout)),
+         "followed: behind the first three activations", partial(with_layers, g=dropout)),
 )
 
 
@@ -399,59 +314,58 @@ def verdict(base, found):
     return "worse" if min(found) > max(base) else "not told apart"
 
 
-def distances(faces, data):
-    """How far faces, uint8 (N, 3, S, S), are from those kept out, by each of MEASURES: list of float."""
-    found = beside.distances(faces, data.reals)
-    return [found[name] for name in MEASURES]
+def title(hint):
+    return f"{hint.number}, {hint.training}" if hint.number else hint.words
 
 
-def table(hints, trained, floor):
-    """Markdown: a row for each hint. trained: {number of a hint, 0 for the notebook's: list of Trained}; floor: distances."""
+def table(hints, measured, floor):
+    """Markdown: a row for each hint. measured: {its number: what beside.distances says, for each seed}, the notebook's is 0.
 
-    def figures(rows):
-        return ["; ".join(f"{value:{beside.FORMATS[name]}}" for value in column)
-                for name, column in zip(MEASURES, zip(*rows, strict=True), strict=True)]
+    floor: what it says of real faces.
+    """
 
-    base = [one.distances for one in trained[0]]
-    lines = [["", "real faces", "", "", *figures([floor]), ""], ["", BASE.words, "", "", *figures(base), ""]]
-    for hint in hints:
-        rows = [one.distances for one in trained.get(hint.number, [])]
-        verdicts = [verdict(*columns) for columns in zip(zip(*base, strict=True), zip(*rows, strict=True), strict=False)]
-        lines.append([str(hint.number), hint.words, hint.notebook, hint.training, *(figures(rows) if rows else ["", ""]),
-                      " / ".join(dict.fromkeys(filter(None, verdicts)))])
-    return beside.markdown(["", "hint", "in the notebook", "here", *MEASURES, "the faces are"], lines)
+    def row(hint, found):
+        figures = ["; ".join(f"{one[name]:{beside.FORMATS[name]}}" for one in found) for name in MEASURES]
+        return [str(hint.number or ""), *hint[1:4], *figures]
+
+    def said(found):
+        verdicts = (verdict(*([one[name] for one in some] for some in (measured[0], found))) for name in MEASURES)
+        return " / ".join(filter(None, dict.fromkeys(verdicts)))  # once, where both measures say the same
+
+    rows = [[*row(Hint(0, "real faces", "", ""), [floor]), ""], [*row(BASE, measured[0]), ""]]
+    rows += [[*row(hint, found), said(found)] for hint in hints for found in [measured.get(hint.number, [])]]
+    return beside.markdown(["", "hint", "in the notebook", "here", *MEASURES, "the faces are"], rows)
 
 
-def draw(hints, trained):
-    """A Figure: a panel of faces of the notebook's recipe and one for each hint, those of the first seed."""
-    shown = [hint for hint in (BASE, *hints) if hint.number in trained]
-    columns = min(5, len(shown))
-    lines = math.ceil(len(shown) / columns)
+def draw(hints, shown):
+    """A Figure: a panel of faces for each hint, behind the notebook's. shown: {number: uint8 (N, 3, S, S)}."""
+    panels = [hint for hint in (BASE, *hints) if hint.number in shown]
+    columns = min(5, len(panels))
+    lines = math.ceil(len(panels) / columns)
     figure = Figure(figsize=(2.2 * columns, 1.9 * lines), dpi=100, layout="constrained")
-    axes = figure.subplots(lines, columns, squeeze=False).flatten()
-    for axis in axes:
+    for place, hint in enumerate(panels, 1):
+        axis = figure.add_subplot(lines, columns, place)
+        axis.imshow(beside.grid(shown[hint.number], 6))
+        axis.set_title(textwrap.fill(title(hint), 36), fontsize=7)
         axis.axis("off")
-    for axis, hint in zip(axes, shown, strict=False):
-        axis.imshow(beside.grid(trained[hint.number][0].faces, 6))
-        title = f"{hint.number}, {hint.training}" if hint.number else hint.words
-        axis.set_title(textwrap.fill(title, 36), fontsize=7)
     return figure
 
 
 def measure(given):
     hints, data = chosen(given.only), beside.faces(given)
-    floor, trained = distances(data.photographs[: len(data.reals)], data), {}
+    floor, measured, shown = beside.distances(data.photographs[: len(data.reals)], data.reals), {}, {}
     for hint in (BASE, *hints):
         for seed in given.seeds if hint.system else ():
-            print(f"\n{hint.number or ''} {hint.training or hint.words}, seed {seed}".lstrip(" "), flush=True)
+            print(f"\n{title(hint)}, seed {seed}", flush=True)
             torch.manual_seed(seed)
             system = hint.system()
             beside.train(system, data.photographs, given.images, beside.kept(given, f"hint {hint.number}, seed {seed}"))
             faces = beside.made(system, len(data.reals))
-            trained.setdefault(hint.number, []).append(Trained(faces[:SHOWN], distances(faces, data)))
-            text = table(hints, trained, floor)
+            shown.setdefault(hint.number, faces[:24])
+            measured.setdefault(hint.number, []).append(beside.distances(faces, data.reals))
+            text = table(hints, measured, floor)
             print(f"\n{text}", flush=True)
-    return text, draw(hints, trained)
+    return text, draw(hints, shown)
 
 
 if __name__ == "__main__":
