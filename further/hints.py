@@ -47,9 +47,8 @@ MEASURES = ("sliced Wasserstein x 1000", "Fréchet, face embedding")  # of those
 
 
 class Hint(NamedTuple):
-    """A hint. words: what it says; notebook: does the notebook do it? training: what is trained here, or why nothing is.
-
-    system: function that makes the beside.System of that training; None where there is none.
+    """words: what it says; notebook: does the notebook do it? training: what is trained here, or why nothing is; system:
+    function that makes the beside.System of that training, or None.
     """
 
     number: int
@@ -62,18 +61,12 @@ class Hint(NamedTuple):
 # --- What the switches are built with ---------------------------------------------------------------------------------
 
 
-def d_loss(own, D, x, fake):
-    """D's loss in the notebook, for pictures x and fake, (B, 3, 32, 32) in [-1, 1]; fake has no graph back to G."""
-    return own.real_loss(D(x)) + own.fake_loss(D(fake))
-
-
-def g_loss(own, D, fake):
-    """G's loss in the notebook; here fake has its graph."""
-    return own.real_loss(D(fake))
-
-
-def with_losses(d=d_loss, g=g_loss, bounds=(-math.inf, -math.inf)):
-    """The System with losses such as those above. bounds: D and G each take a step only if the loss is above theirs."""
+def with_losses(d=None, g=None, bounds=(-math.inf, -math.inf)):
+    """The System with other losses: d(own, D, x, fake), where x and fake are pictures (B, 3, 32, 32) in [-1, 1],
+    and g(own, D, fake), where fake has its graph. bounds: D and G each take a step only if their loss is above it.
+    """
+    d = d or (lambda own, D, x, fake: own.real_loss(D(x)) + own.fake_loss(D(fake)))
+    g = g or (lambda own, D, fake: own.real_loss(D(fake)))
 
     def move(loss, bound, network, optimizer):
         if loss > bound:
@@ -253,7 +246,7 @@ def dropout(layers):
     return behind_activations(layers, lambda x, training: F.dropout(x, 0.5), most=3)
 
 
-BASE = Hint(0, "the notebook's recipe", "", "", beside.notebook)
+BASE = Hint(0, "", "", "the notebook's recipe", beside.notebook)
 HINTS = (
     Hint(1, "pictures in [-1, 1], and tanh at the end of G", "yes",
          "left out: D sees pixels in [0, 1]", partial(with_layers, d=pixels_from_0)),
@@ -297,14 +290,6 @@ HINTS = (
 # --- Measured ---------------------------------------------------------------------------------------------------------
 
 
-def chosen(numbers):
-    """The hints of these numbers, a list; None: all. Raises: FaceError for a number that no hint has."""
-    for number in numbers or []:
-        if not 1 <= number <= len(HINTS):
-            raise FaceError(f"--only {number}: the hints have the numbers 1 to {len(HINTS)}.")
-    return [hint for hint in HINTS if numbers is None or hint.number in numbers]
-
-
 def verdict(base, found):
     """Are the distances `found`, one for each seed, smaller or larger than all of base? Both lists of float."""
     if len(base) < 2 or len(found) < 2 or not all(map(math.isfinite, [*base, *found])):
@@ -312,10 +297,6 @@ def verdict(base, found):
     if max(found) < min(base):
         return "better"
     return "worse" if min(found) > max(base) else "not told apart"
-
-
-def title(hint):
-    return f"{hint.number}, {hint.training}" if hint.number else hint.words
 
 
 def table(hints, measured, floor):
@@ -326,15 +307,13 @@ def table(hints, measured, floor):
 
     def row(hint, found):
         figures = ["; ".join(f"{one[name]:{beside.FORMATS[name]}}" for one in found) for name in MEASURES]
-        return [str(hint.number or ""), *hint[1:4], *figures]
-
-    def said(found):
         verdicts = (verdict(*([one[name] for one in some] for some in (measured[0], found))) for name in MEASURES)
-        return " / ".join(filter(None, dict.fromkeys(verdicts)))  # once, where both measures say the same
+        said = filter(None, dict.fromkeys(verdicts))  # once, where both measures say the same
+        return [str(hint.number), *hint[1:4], *figures, " / ".join(said if hint in hints else [])]
 
-    rows = [[*row(Hint(0, "real faces", "", ""), [floor]), ""], [*row(BASE, measured[0]), ""]]
-    rows += [[*row(hint, found), said(found)] for hint in hints for found in [measured.get(hint.number, [])]]
-    return beside.markdown(["", "hint", "in the notebook", "here", *MEASURES, "the faces are"], rows)
+    rows = [row(hint, measured.get(hint.number, [])) for hint in (BASE, *hints)]
+    real = row(Hint("", "", "", "real faces"), [floor])
+    return beside.markdown(["", "hint", "in the notebook", "here", *MEASURES, "the faces are"], [real, *rows])
 
 
 def draw(hints, shown):
@@ -346,17 +325,21 @@ def draw(hints, shown):
     for place, hint in enumerate(panels, 1):
         axis = figure.add_subplot(lines, columns, place)
         axis.imshow(beside.grid(shown[hint.number], 6))
-        axis.set_title(textwrap.fill(title(hint), 36), fontsize=7)
+        axis.set_title(textwrap.fill(f"{hint.number}, {hint.training}", 36), fontsize=7)
         axis.axis("off")
     return figure
 
 
 def measure(given):
-    hints, data = chosen(given.only), beside.faces(given)
+    wrong = set(given.only or []) - {hint.number for hint in HINTS}
+    if wrong:
+        raise FaceError(f"--only {min(wrong)}: the hints have the numbers 1 to {len(HINTS)}.")
+    hints = [hint for hint in HINTS if given.only is None or hint.number in given.only]
+    data = beside.faces(given)
     floor, measured, shown = beside.distances(data.photographs[: len(data.reals)], data.reals), {}, {}
     for hint in (BASE, *hints):
         for seed in given.seeds if hint.system else ():
-            print(f"\n{title(hint)}, seed {seed}", flush=True)
+            print(f"\n{hint.number}, {hint.training}, seed {seed}", flush=True)
             torch.manual_seed(seed)
             system = hint.system()
             beside.train(system, data.photographs, given.images, beside.kept(given, f"hint {hint.number}, seed {seed}"))
