@@ -22,7 +22,7 @@ Traps:
   twenty flipped that of 0.9, the notebook's; only noise is new. The source softens the labels of fakes too. That is left
   out: nothing would drive on a fake that is like no photograph (Salimans et al., 2016, section 3.4). Flipping does a
   little of it.
-- 9 and 11 need numbers that the hints do not give: a learning rate, two bounds of losses. Others may do better.
+- 9 and 11 need numbers that the hints do not give: a learning rate; two bounds, near what the notebook's losses are.
 - What makes a long training stable need not show in a short one.
 
 Measured:
@@ -150,8 +150,7 @@ def labels(like, real, flipped=0.05):
 
 def noisy_labels(own, D, x, fake):
     """6, followed: D's loss with these labels. G's label stays the notebook's."""
-    answers = (D(x), True), (D(fake), False)
-    return sum(F.binary_cross_entropy_with_logits(D_out, labels(D_out, real)) for D_out, real in answers)
+    return sum(F.binary_cross_entropy_with_logits(out, labels(out, real)) for out, real in ((D(x), True), (D(fake), False)))
 
 
 def connected_d(layers, width=512):
@@ -169,8 +168,7 @@ def connected_g(layers, width=512):
 
 def replay(size=1000):
     """8, followed: half of the fakes in D's step are former ones, out of a store; as many new ones take their places.
-
-    The store begins with what the untrained G makes. Checkpoints keep it.
+    The store begins with what the untrained G makes.
     """
     own, store = course.set_up(), nn.Module()
     store.register_buffer("fakes", helper.generate(own.G, own.random_z(size, own.z_size, own.device)).to(own.device))
@@ -195,10 +193,7 @@ def sgd_for_d(rate=0.01, momentum=0.9):
 
 
 def with_noise(first=0.1):
-    """13, followed: normal noise on what D sees and behind G's activations, in training alone.
-
-    Its standard deviation falls from `first` evenly to 0, which it is in the last epoch.
-    """
+    """13, followed: normal noise on what D sees and behind G's activations in training, from `first` evenly down to 0."""
     runs = []
 
     def noise(x, training):
@@ -229,9 +224,8 @@ def twice():
 
 
 def with_spread(layers):
-    """15, followed: one more channel before D's last convolution, as in Karras et al., 2018, section 3.
-
-    It holds each feature's standard deviation over the batch, their mean in all places.
+    """15, followed: one more channel before D's last convolution (Karras et al., 2018, section 3), everywhere the mean of
+    all features' standard deviations over the batch.
     """
 
     def spread(x, training):
@@ -270,7 +264,7 @@ HINTS = (
          "partly: losses and faces, not gradients",
          "cannot be measured here because to watch a training does not change its faces"),
     Hint(11, "no schedule that trains D or G by what the losses are", "yes",
-         "left out: D and G step only while their loss is above a bound", partial(with_losses, bounds=(0.8, 1.0))),
+         "left out: D steps only while its loss is above 1, G while above 1.5", partial(with_losses, bounds=(1, 1.5))),
     Hint(12, "where there are labels, D learns to tell the classes too", "no",
          "cannot be measured here because a folder of faces has no classes; biggan.py has them"),
     Hint(13, "noise on what D sees, which fades, and noise in the layers of G", "no",
@@ -278,8 +272,7 @@ HINTS = (
     Hint(14, "more steps of D than of G, above all where there is noise", "no",
          "followed: two steps of D for one of G", twice),
     Hint(15, "D compares the pictures of a batch", "no",
-         "followed: D sees how much a batch varies (improved.py has the paper's own layer)",
-         partial(with_layers, d=with_spread)),
+         "followed: D sees how much a batch varies (improved.py goes further)", partial(with_layers, d=with_spread)),
     Hint(16, "a class goes through a short embedding, and joins the picture as channels", "no",
          "cannot be measured here because a folder of faces has no classes; biggan.py has them"),
     Hint(17, "dropout of one half in G, in training and afterwards", "no",
@@ -292,18 +285,13 @@ HINTS = (
 
 def verdict(base, found):
     """Are the distances `found`, one for each seed, smaller or larger than all of base? Both lists of float."""
-    if len(base) < 2 or len(found) < 2 or not all(map(math.isfinite, [*base, *found])):
+    if min(len(base), len(found)) < 2 or not all(map(math.isfinite, [*base, *found])):
         return ""
-    if max(found) < min(base):
-        return "better"
-    return "worse" if min(found) > max(base) else "not told apart"
+    return "better" if max(found) < min(base) else "worse" if min(found) > max(base) else "not told apart"
 
 
 def table(hints, measured, floor):
-    """Markdown: a row for each hint. measured: {its number: what beside.distances says, for each seed}, the notebook's is 0.
-
-    floor: what it says of real faces.
-    """
+    """Markdown: a row for each hint. measured: {number: what beside.distances gave for each seed}; floor: for real faces."""
 
     def row(hint, found):
         figures = ["; ".join(f"{one[name]:{beside.FORMATS[name]}}" for one in found) for name in MEASURES]
@@ -319,8 +307,7 @@ def table(hints, measured, floor):
 def draw(hints, shown):
     """A Figure: a panel of faces for each hint, behind the notebook's. shown: {number: uint8 (N, 3, S, S)}."""
     panels = [hint for hint in (BASE, *hints) if hint.number in shown]
-    columns = min(5, len(panels))
-    lines = math.ceil(len(panels) / columns)
+    columns, lines = min(5, len(panels)), math.ceil(len(panels) / 5)
     figure = Figure(figsize=(2.2 * columns, 1.9 * lines), dpi=100, layout="constrained")
     for place, hint in enumerate(panels, 1):
         axis = figure.add_subplot(lines, columns, place)
