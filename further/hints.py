@@ -340,4 +340,4 @@ def measure(given):
 
 if __name__ == "__main__":
     only = {"type": int, "nargs": "+", "metavar": "NUMBER", "help": "of the hints to train, 1 to 17 (default: all)"}
-    beside.main("hints", __doc__, measure, images=10_000, options={"--only": only})
+    beside.main("hints", __doc__, measure, images=8_000, options={"--only": only})

@@ -297,6 +297,7 @@ def test_the_table_says_what_is_known_so_far():
 def pictures(monkeypatch, tmp_path):
     pictures = torch.randint(0, 256, (120, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     monkeypatch.setattr(beside, "load", lambda folder, size: pictures)
+    monkeypatch.setattr(beside, "distances", lambda faces, reals: dict.fromkeys(beside.FORMATS, faces.float().mean().item()))
     monkeypatch.chdir(tmp_path)
 
 
@@ -305,8 +306,7 @@ def program(*arguments):
     beside.main("hints", hints.__doc__, hints.measure, 24, {"--only": only}, list(arguments))
 
 
-def test_every_switch_trains(pictures, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(beside, "distances", lambda faces, reals: dict.fromkeys(hints.MEASURES, faces.float().mean().item()))
+def test_every_switch_trains(pictures, tmp_path, capsys):
     program()
     told = capsys.readouterr().out
     lines = [line.strip("| ").split(" | ") for line in told.split("seed 0")[-1].splitlines()]
