@@ -271,12 +271,12 @@ HINTS = (
          "followed: noise of 0.1, which falls to 0", with_noise),
     Hint(14, "more steps of D than of G, above all where there is noise", "no",
          "followed: two steps of D for one of G", twice),
-    Hint(15, "D compares the pictures of a batch", "no",
-         "followed: D sees how much a batch varies (improved.py goes further)", partial(with_layers, d=with_spread)),
+    Hint(15, "D compares the pictures of a batch (more in improved.py)", "no",
+         "followed: D sees how much a batch varies", partial(with_layers, d=with_spread)),
     Hint(16, "a class goes through a short embedding, and joins the picture as channels", "no",
          "cannot be measured here because a folder of faces has no classes; biggan.py has them"),
     Hint(17, "dropout of one half in G, in training and afterwards", "no",
-         "followed: behind the first three activations", partial(with_layers, g=dropout)),
+         "followed: dropout behind the first three activations", partial(with_layers, g=dropout)),
 )
 
 
