@@ -166,20 +166,19 @@ def connected_g(layers, width=512):
             nn.Linear(width, 3 * 32 * 32), nn.Tanh(), nn.Unflatten(1, (3, 32, 32))]
 
 
-def replay(size=1000):
-    """8, followed: half of the fakes in D's step are former ones, out of a store; as many new ones take their places.
-    The store begins with what the untrained G makes.
+def replay(size=2000, share=0.25):
+    """8, followed: at one step of D in four its fakes are former ones, out of a store; new ones take the places of others.
+    The store begins with what the untrained G makes. Former and new ones are never in one batch, because of 4.
     """
     own, store = course.set_up(), nn.Module()
     store.register_buffer("fakes", helper.generate(own.G, own.random_z(size, own.z_size, own.device)).to(own.device))
     step = own.discriminator_step
 
     def discriminator_step(D, G, real_images, d_optimizer, fake_images):
-        half = len(fake_images) // 2
-        places = torch.randperm(size, device=fake_images.device)[:half]
+        places = torch.randperm(size, device=fake_images.device)[:len(fake_images)]
         former = store.fakes[places]
-        store.fakes[places] = fake_images[:half].detach().float()
-        return step(D, G, real_images, d_optimizer, torch.cat([fake_images[half:], former]))
+        store.fakes[places] = fake_images.detach().float()
+        return step(D, G, real_images, d_optimizer, former if torch.rand(()) < share else fake_images)
 
     own.discriminator_step = discriminator_step
     return beside.System(own, parts=course.parts_of(own) | {"store": store})
@@ -257,7 +256,7 @@ HINTS = (
     Hint(7, "the networks of DCGAN; if none is stable, a mixture with a VAE or with a KL term", "yes",
          "left out: fully connected layers", partial(with_layers, connected_d, connected_g)),
     Hint(8, "tricks from reinforcement learning: show D former fakes, bring back former copies of G and D", "no",
-         "followed: half of D's fakes are former ones", replay),
+         "followed: at one step of D in four, its fakes are former ones", replay),
     Hint(9, "Adam for G, SGD for D", "partly: Adam for both",
          "followed: SGD for D", sgd_for_d),
     Hint(10, "look for failure early: D's loss at 0, gradients longer than 100, a loss of G that only falls",
