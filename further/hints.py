@@ -22,7 +22,7 @@ Traps:
   twenty flipped that of 0.9, the notebook's; only noise is new. The source softens the labels of fakes too. That is left
   out: nothing would drive on a fake that is like no photograph (Salimans et al., 2016, section 3.4). Flipping does a
   little of it.
-- 9 needs a learning rate, which the hint does not give. With 0.01 and a momentum of 0.9, D's loss rose above 30 at once.
+- 9 needs a learning rate, which the hint does not give. With 0.01 and a momentum of 0.9, D's loss rose above 30.
 - 11 needs two bounds. With 1 for D and 1.5 for G both losses came to lie below, and from then on nothing moved. Where G's
   is below 1, D's cannot be far below 0.75.
 - What makes a long training stable need not show in a short one.
@@ -186,7 +186,7 @@ def replay(size=2000, share=0.25):
     return beside.System(own, parts=course.parts_of(own) | {"store": store})
 
 
-def sgd_for_d(rate=0.01):
+def sgd_for_d(rate=0.002):
     """9, followed: D's optimizer is SGD, without momentum."""
     own = course.set_up()
     own.d_optimizer = torch.optim.SGD(own.D.parameters(), rate)
