@@ -39,7 +39,7 @@ from further import beside, course
 RATE, BETAS = 0.01, (0.0, 0.99)  # of G's Adam; the papers' rate, 0.002, is for trainings a thousand times as long
 MAPPING_LAYERS, MAPPING_RATE = 4, 0.01
 MIXED = 0.9  # the share of pictures in training that two w make
-PAIRS = 500  # of faces, for the path length
+PAIRS = 200  # of faces, for the path length: half a minute
 doubled = partial(F.interpolate, scale_factor=2, mode="bilinear")
 
 # --- The mapping network: 2019, section 2 -----------------------------------------------------------------------------
