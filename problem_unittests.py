@@ -156,6 +156,7 @@ _HINTS = (  # what an error says -> what usually causes it
     ("mat1 and mat2", "a linear layer's in_features: the values per image that reach it, channels * height * width."),
     ("invalid for input of size", "the view: keep the batch first and of any size, as in x.view(x.size(0), -1)."),
     ("to have", "a layer's in_channels must be the out_channels of the layer before it."),
+    ("device type for generator", "torch.set_default_device: leave it out, because a loader shuffles on the CPU."),
     ("same device", "make new tensors where the others are, as in torch.ones_like(D_out) or device=D_out.device."),
     ("Module.__init__", "call super().__init__() as the first line of __init__."),
     ("arget size", "the labels need the shape of D's output, as torch.ones_like(D_out) has it."),
@@ -1996,7 +1997,7 @@ def _scale_slip(images, pattern):
 
     Told by their mean and by how strong the pattern is: noise on them, or a small shift, changes neither by much.
     """
-    images = images.double()
+    images = images.double().cpu()
     middle, strength = images.mean().item(), (images * pattern).mean((1, 2, 3))
     if abs(middle) <= 0.4 and strength.max() >= 0.3 and strength.median() <= 0.85:
         return ""

@@ -1,6 +1,14 @@
 """Beyond the notebook: what a GAN course points to, one short file each, and what they share. README.md is the map.
 
+digits.py       MNIST first, and what mirror images do to it
+hints.py        seventeen hints, each switched alone
+improved.py     five techniques against collapse, and modes that can be counted
+wasserstein.py  WGAN and WGAN-GP: a loss that follows the distance
 stability.py    which trainings come to rest, and the penalty R1
+progressive.py  growing from 4 x 4
+biggan.py       classes, self-attention, the truncation trick
+stylegan.py     styles: a mapping network, modulated convolutions, mixing
+discogan.py     two domains without pairs; CycleGAN beside it
 arithmetic.py   sizes of convolutions, and checkerboards
 pixel_art.py    sprites in the data's own colours
 many.py         several GPUs, several machines

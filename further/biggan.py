@@ -29,7 +29,8 @@ Traps:
   that G does without.
 - The judge, a classifier, errs too: read its share for generated faces beside that for real ones.
 
-MEASURED
+Measured on photographs of 8 classes, seeds 0 and 1, some 118 seconds of a shared GPU each: 52.9 % and 52.3 % are taken for
+the class asked for (52.8 % of real ones); below 1, over 60 %. Fréchet 0.029 and 0.024, the notebook's 0.017 twice.
 """
 
 import math

@@ -14,7 +14,9 @@ itself runs on them, once `mirror_half(...)` in its `train` has become what stan
 
     FACE_DATA=results/further/digits FACE_EPOCHS=10 jupyter execute --inplace face_generation.ipynb
 
-MEASURED
+Measured on a GPU, seeds 0 and 1, 100,000 images each: the classifier, right about 98.0 % of the digits kept out, is sure
+of 0.65 and 0.61 of those made without mirror images, of 0.47 and 0.51 with them, and of 0.92 of real ones. All ten are
+made each time; KL to the data is 0.008 and 0.009 without mirror images, 0.140 and 0.118 with them.
 """
 
 import shutil

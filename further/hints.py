@@ -27,8 +27,8 @@ Traps:
   is below 1, D's cannot be far below 0.75.
 - What makes a long training stable need not show in a short one.
 
-Measured:
-MEASURED
+Measured: 65,538 photographs seen, seeds 0 and 1. "Worse" by both measures: 4, 7 and 9. "Better" by both: ReLU in D too
+(against 5), the schedule (against 11), and two steps of D (14), which takes longer for it.
 """
 
 import math

@@ -30,8 +30,9 @@ Traps:
   that were drawn; so the rate here is 0.01.
 - The paper's networks have 512 channels and train for 12 million images. These have 16 to 128.
 
-Measured:
-MEASURED
+Measured on photographs, seeds 0 and 1, some 85 seconds of a shared GPU each: Fréchet 0.043 and 0.040 growing, 0.041 and
+0.042 at constant size: not told apart, with a rate that was chosen for growing. The notebook's recipe, which sees four
+times the images meanwhile, has 0.022 and 0.020.
 """
 
 import math

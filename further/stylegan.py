@@ -21,7 +21,9 @@ their pictures are the sum of what each size adds, without tanh, here the mean, 
 - Averaged weights need the mean w of their own mapping network, not that of the latest weights.
 - In evaluation a layer's noise is one map, always the same, so that the same z is the same face.
 
-MEASURED
+Measured on photographs, seeds 0 and 1, some 60 seconds of a shared GPU each (150,000 images of the notebook's recipe,
+62,000 here): the path is 1.7 and 1.9 in w, 3.2 and 3.5 in z, and 2.5 and 2.8 in the notebook's z. The faces are worse,
+Fréchet 0.081 and 0.064 against 0.018, and more alike, MS-SSIM 0.37 and 0.35 against 0.23. G's rate was chosen on seed 0.
 """
 
 import copy

@@ -26,7 +26,10 @@ network. Traps:
 
 Measured: the rank correlation over 16 moments of a training; 1: where one is higher, the other is too; 0: no relation.
 Faces get better in most trainings, so that the mere number of images seen has one of nearly -1: the table shows it too.
-MEASURED
+On photographs, seeds 0 and 1, some 95 seconds of a shared GPU each: the gap's with the Fréchet distance is 0.96 and 0.90
+for WGAN-GP, 0.69 and 0.82 with clipping. But so it is, 0.95 and 0.97, for the loss of the notebook's G, which falls all
+the way; that of D rises as faces get better, -0.78 and -0.92. The notebook's faces are nearer, 0.020 and 0.023, than those
+of WGAN-GP, 0.047 and 0.040; the clipped critic leads to blotches, 0.11 and 0.13.
 """
 
 import contextlib
