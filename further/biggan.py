@@ -46,7 +46,7 @@ from torchvision.datasets.folder import find_classes
 
 import helper
 from common import FaceError
-from further import beside, course, layers
+from further import beside, course, layers, losses
 
 SHARED = 32  # length of a class's embedding in G; 128 in the paper
 BETA = 1e-4  # of formula (3)
@@ -182,15 +182,10 @@ def steps(own, x, y):
     D, G = own.D, own.G
     fake_images = G(own.random_z(len(x), G.z_size, x.device), y)
     real, fake = D(torch.cat([x, fake_images.detach()]), y.repeat(2)).chunk(2)  # (B, 1) each
-    d_loss = F.relu(1 - real).mean() + F.relu(1 + fake).mean()
-    own.d_optimizer.zero_grad()
-    d_loss.backward()
-    own.d_optimizer.step()
+    d_loss = losses.step(F.relu(1 - real).mean() + F.relu(1 + fake).mean(), D, own.d_optimizer)
     g_loss = -D(fake_images, y).mean()
-    own.g_optimizer.zero_grad()
-    (g_loss + BETA * orthogonal(G)).backward(inputs=list(G.parameters()))
-    own.g_optimizer.step()
-    return d_loss.detach(), g_loss.detach()
+    losses.step(g_loss + BETA * orthogonal(G), G, own.g_optimizer)
+    return d_loss, g_loss.detach()
 
 
 def loop(own, run, loader):

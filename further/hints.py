@@ -43,7 +43,7 @@ from torch import nn
 
 import helper
 from common import FaceError
-from further import beside, course
+from further import beside, course, losses
 
 MEASURES = ("sliced Wasserstein x 1000", "Fréchet, face embedding")  # of those of beside.distances
 
@@ -71,11 +71,7 @@ def with_losses(d=None, g=None, bounds=(-math.inf, -math.inf)):
     g = g or (lambda own, D, fake: own.real_loss(D(fake)))
 
     def move(loss, bound, network, optimizer):
-        if loss > bound:
-            optimizer.zero_grad()
-            loss.backward(inputs=list(network.parameters()))
-            optimizer.step()
-        return loss.detach()
+        return losses.step(loss, network, optimizer) if loss > bound else loss.detach()
 
     def discriminator_step(D, G, real_images, d_optimizer, fake_images):
         return move(d(own, D, own.scale(real_images), fake_images.detach()), bounds[0], D, d_optimizer)

@@ -69,11 +69,7 @@ def feature_matching(own):
         return their_step(D, G, real_images, d_optimizer, fake_images)
 
     def generator_step(D, G, batch_size, g_optimizer, fake_images):
-        loss = feature_distance(D, latest["x"], fake_images)
-        g_optimizer.zero_grad()
-        loss.backward(inputs=list(G.parameters()))
-        g_optimizer.step()
-        return loss.detach()
+        return losses.step(feature_distance(D, latest["x"], fake_images), G, g_optimizer)
 
     return discriminator_step, generator_step
 
@@ -156,10 +152,7 @@ def label_smoothing(own, alpha):
     def discriminator_step(D, G, real_images, d_optimizer, fake_images):
         real, fake = D(own.scale(real_images)), D(fake_images.detach())
         loss = F.binary_cross_entropy_with_logits(real, torch.full_like(real, alpha)) + F.softplus(fake).mean()
-        d_optimizer.zero_grad()
-        loss.backward()
-        d_optimizer.step()
-        return loss.detach()
+        return losses.step(loss, D, d_optimizer)
 
     return discriminator_step, losses.smoothed_for_d(own)[1]
 

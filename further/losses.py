@@ -9,7 +9,7 @@ own: what `course.set_up` gives; of it scale and discriminator_step are used.
 import torch.nn.functional as F
 
 
-def _step(loss, network, optimizer):
+def step(loss, network, optimizer):
     """Move one network, without computing gradients for the other; returns the loss without its graph."""
     optimizer.zero_grad()
     loss.backward(inputs=list(network.parameters()))
@@ -25,7 +25,7 @@ def smoothed_for_d(own):
     """
 
     def generator_step(D, G, batch_size, g_optimizer, fake_images):
-        return _step(F.softplus(-D(fake_images)).mean(), G, g_optimizer)
+        return step(F.softplus(-D(fake_images)).mean(), G, g_optimizer)
 
     return own.discriminator_step, generator_step
 
@@ -39,10 +39,10 @@ def hinge(own):
 
     def discriminator_step(D, G, real_images, d_optimizer, fake_images):
         real, fake = D(own.scale(real_images)), D(fake_images.detach())
-        return _step(F.relu(1 - real).mean() + F.relu(1 + fake).mean(), D, d_optimizer)
+        return step(F.relu(1 - real).mean() + F.relu(1 + fake).mean(), D, d_optimizer)
 
     def generator_step(D, G, batch_size, g_optimizer, fake_images):
-        return _step(-D(fake_images).mean(), G, g_optimizer)
+        return step(-D(fake_images).mean(), G, g_optimizer)
 
     return discriminator_step, generator_step
 
@@ -57,9 +57,9 @@ def relativistic(own):
 
     def discriminator_step(D, G, real_images, d_optimizer, fake_images):
         latest["real"] = own.scale(real_images)
-        return _step(F.softplus(D(fake_images.detach()) - D(latest["real"])).mean(), D, d_optimizer)
+        return step(F.softplus(D(fake_images.detach()) - D(latest["real"])).mean(), D, d_optimizer)
 
     def generator_step(D, G, batch_size, g_optimizer, fake_images):
-        return _step(F.softplus(D(latest["real"]) - D(fake_images)).mean(), G, g_optimizer)
+        return step(F.softplus(D(latest["real"]) - D(fake_images)).mean(), G, g_optimizer)
 
     return discriminator_step, generator_step

@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from further import beside, course
+from further import beside, course, losses
 
 # --- Section 2: the Dirac-GAN. The data is the number 0, G makes the number theta, and D(x) = psi * x -----------------
 
@@ -150,10 +150,7 @@ def r1(own, gamma, every=1):
         else:
             D_out = D(x)
         loss = own.real_loss(D_out) + own.fake_loss(D(fake_images.detach())) + penalty
-        d_optimizer.zero_grad()
-        loss.backward(inputs=list(D.parameters()))
-        d_optimizer.step()
-        return loss.detach()
+        return losses.step(loss, D, d_optimizer)
 
     return discriminator_step, own.generator_step
 

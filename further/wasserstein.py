@@ -41,7 +41,7 @@ from torch import nn
 
 import helper
 from common import FaceError
-from further import beside, course
+from further import beside, course, losses
 from further.stability import squared_slope
 from measures.needs import Missing
 
@@ -84,22 +84,16 @@ def fakes_of(own, count):
     return own.G(own.random_z(count, own.z_size, own.device)).detach()
 
 
-def move(loss, network, optimizer):
-    optimizer.zero_grad()
-    loss.backward(inputs=list(network.parameters()))
-    optimizer.step()
-
-
 def clipping_step(own, x):
     """Algorithm 1, lines 3 to 7: the critic's step on x (B, C, S, S) in [-1, 1]. Returns: dict of what to record."""
     found = gap(own.D, x, fakes_of(own, len(x)))
-    move(-found, own.D, own.d_optimizer)
+    losses.step(-found, own.D, own.d_optimizer)
     return {"gap": found, "at_border": clip(own.D)}
 
 
 def generator_step(own, count):
     """Lines 9 to 11: G makes the gap smaller. Its first half, E[f(x)], does not depend on G."""
-    move(-own.D(own.G(own.random_z(count, own.z_size, own.device))).mean(), own.G, own.g_optimizer)
+    losses.step(-own.D(own.G(own.random_z(count, own.z_size, own.device))).mean(), own.G, own.g_optimizer)
 
 
 def algorithm(own, critic_step):
@@ -139,7 +133,7 @@ def penalty_step(own, x, weight=10):
     """Algorithm 1, lines 4 to 9: the critic's step on x (B, C, S, S) in [-1, 1]. Returns: dict of what to record."""
     fakes = fakes_of(own, len(x))
     found, cost = gap(own.D, x, fakes), penalty(own.D, x, fakes)
-    move(weight * cost - found, own.D, own.d_optimizer)
+    losses.step(weight * cost - found, own.D, own.d_optimizer)
     return {"gap": found, "penalty": cost}
 
 

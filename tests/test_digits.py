@@ -9,6 +9,7 @@ import struct
 import threading
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -53,7 +54,7 @@ def test_the_notebook_reads_what_is_written(folder):
     assert images.shape == (50, 3, 32, 32) and set(labels.tolist()) <= set(range(10))
     pixels, _ = few()
     with Image.open(folder / "3" / "00060.png") as picture:  # the first 3: 20 of each of 0, 1, 2 come before it
-        assert torch.tensor(list(picture.getdata()), dtype=torch.uint8).view(28, 28).equal(pixels[60])
+        assert torch.from_numpy(np.array(picture)).equal(pixels[60])
 
 
 def test_load_keeps_each_digit_with_its_label(folder):
