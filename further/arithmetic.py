@@ -18,7 +18,8 @@ end, which can smooth a checkerboard, are left as they are.
 Measured with 11,000 photographs, 5,000 images, seeds 0 and 1, in millionths of the energy of 1,000 pictures: 76 at the
 stride's frequency in photographs. Untrained: 111,000 and 164,000 with kernel 3, 107,000 and 133,000 with kernel 4, 1,200
 and 1,400 with resize. Trained: 618 and 546, 412 and 819, 109 and 123. Resize leaves least; that kernel 4 paints every
-pixel from as many inputs as its neighbours makes no difference that two seeds show.
+pixel from as many inputs as its neighbours makes no difference that two seeds show. After 120,000 images none of the
+three is told from photographs: 83 and 79, 72 and 78, 73 and 75.
 """
 
 from typing import NamedTuple
