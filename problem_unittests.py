@@ -19,6 +19,7 @@ import html
 import inspect
 import io
 import itertools
+import json
 import math
 import os
 import random
@@ -2212,9 +2213,9 @@ class RubricReport:
     lines: (part, what is asked, verdict, note) each; the verdict is "met", "not met" or "a person decides".
     """
 
-    def __init__(self, lines, faces=None):
+    def __init__(self, lines, faces=None, generated=None):
         self.lines = lines
-        self._faces = faces
+        self._faces, self._generated = faces, generated  # PNGs in base64, of real and generated images, of these alone
 
     def __repr__(self):
         text = [self._count(), ""]
@@ -2224,15 +2225,33 @@ class RubricReport:
                 text.append(textwrap.fill(note, 118, initial_indent=" " * 18, subsequent_indent=" " * 18))
         return "\n".join(text)
 
+    def save(self, folder, photographs=True):
+        """Write report.html and report.json into a folder, which is made where there is none. Returns: both paths.
+
+        photographs: False leaves the real images out of the page, so that no face of the data is passed on. Home and
+        working folder are cut out of the notes. Raises: OSError if the folder cannot be written.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = [(*rest, _impersonal(note)) for *rest, note in self.lines]
+        told = RubricReport(lines, self._faces if photographs else None, self._generated)
+        page, data = folder / "report.html", folder / "report.json"
+        head = '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Rubric report</title>'
+        page.write_text(f"{head}<body>{told._repr_html_()}</body></html>\n", encoding="utf-8")
+        lines = [dict(zip(("part", "asked", "verdict", "note"), line, strict=True)) for line in lines]
+        data.write_text(json.dumps({"summary": self._count(), "lines": lines}, indent=1), encoding="utf-8")
+        return page, data
+
     def _repr_html_(self):
         colours = {"met": "#2a9d57", "not met": "#d1495b", "a person decides": "#8a7f00"}
         cell = '<td style="text-align:left;vertical-align:top">'
         rows = "".join(f'<tr>{cell}{html.escape(part)}</td>{cell}{html.escape(asked)}</td>{cell}'
                        f'<b style="color:{colours[verdict]}">{verdict}</b></td>{cell}{html.escape(note)}</td></tr>'
                        for part, asked, verdict, note in self.lines)
-        faces = "" if self._faces is None else (
-            '<p>Above: real images. Below: generated ones.<br><img alt="real images above generated ones" '
-            f'style="image-rendering:pixelated" src="data:image/png;base64,{self._faces}"></p>')
+        picture = self._faces or self._generated
+        said = "Above: real images. Below: generated ones." if self._faces else "Generated images."
+        faces = "" if picture is None else (
+            f'<p>{said}<br><img alt="{said}" style="image-rendering:pixelated" src="data:image/png;base64,{picture}"></p>')
         return f"<p><b>{self._count()}</b></p><table>{rows}</table>{faces}"
 
     def _count(self):
@@ -2291,7 +2310,8 @@ def rubric_report(get_dataloader=None, scale=None, D=None, G=None, weights_init_
     line("Results", "the faces are realistic", _rubric_faces, "real_images", "fake_images")
     for asked in ("what is noticed about the faces", "how they could be improved", "one change tried, before and after"):
         line("Analysis", f"in writing: {asked}", lambda: (None, "the answer stands in the notebook, under Questions."))
-    return RubricReport(lines, _faces_png(real_images, fake_images))
+    return RubricReport(lines, _faces_png(real_images, fake_images=fake_images),
+                        _faces_png(fake_images=fake_images))
 
 
 # Each of these judges one line: whether it is met (None: a person decides), and a note.
@@ -2461,11 +2481,19 @@ def _listed(values):
     return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values) or "none"
 
 
-def _faces_png(real_images, fake_images):
-    """Two rows of up to 12, real above generated, as base64 of a PNG; None if either is no batch of images."""
+def _impersonal(text):
+    """A text without the paths of the working folder and of the home folder: the latter holds the user's name."""
+    for path, short in ((Path.cwd(), "."), (Path.home(), "~")):
+        if path != path.parent:  # the root is in every path
+            text = text.replace(str(path), short)
+    return text
+
+
+def _faces_png(*real_images, fake_images):
+    """A row of up to 12 images for each, generated ones last, as base64 of a PNG; None if one is no batch of images."""
     try:
         rows = [torch.cat(list(images.detach().float().cpu()[:12]), 2)
-                for images in (real_images, (fake_images + 1) / 2)]
+                for images in (*real_images, (fake_images + 1) / 2)]
         width = min(row.shape[2] for row in rows)
         grid = torch.cat([row[:, :, :width] for row in rows], 1).clamp(0, 1).permute(1, 2, 0)
         picture = Image.fromarray((grid * 255).round().byte().numpy())

@@ -1,5 +1,8 @@
 """The checks judged: every answer in the tables gets its verdict, in words that help, and nothing is left behind."""
 
+import base64
+import io
+import json
 import os
 import random
 import re
@@ -394,6 +397,41 @@ def test_rubric_escapes_what_it_shows():
         raise ValueError("<script>")
 
     assert "<script>" not in tests.rubric_report(scale=scale)._repr_html_()
+
+
+def picture_in(page):
+    """The one picture in a saved page."""
+    code, = re.findall('base64,([^"]*)"', page.read_text(encoding="utf-8"))
+    return Image.open(io.BytesIO(base64.b64decode(code)))
+
+
+def test_a_saved_report_says_what_the_shown_one_says(tmp_path):
+    report = tests.rubric_report(**solved())
+    page, data = report.save(tmp_path / "a" / "new folder")
+    assert [path.name for path in (page, data)] == ["report.html", "report.json"]
+    assert report._repr_html_() in page.read_text(encoding="utf-8")
+    saved = json.loads(data.read_text(encoding="utf-8"))
+    assert [tuple(line.values()) for line in saved["lines"]] == [tuple(line) for line in report.lines]
+    assert saved["summary"] == report._count()
+    report.save(page.parent)  # once more, over the first
+
+
+def test_without_photographs_the_page_shows_the_generated_row_alone(tmp_path):
+    report = tests.rubric_report(**solved())
+    both, alone = (picture_in(report.save(tmp_path / name, name == "both")[0]) for name in ("both", "alone"))
+    assert (both.width, both.height) == (alone.width, 2 * alone.height)
+    assert both.crop((0, alone.height, *both.size)).tobytes() == alone.tobytes()
+    assert "Above" not in (tmp_path / "alone" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_saved_report_holds_no_path_of_its_writer(tmp_path, monkeypatch):
+    home = tmp_path / "jane.doe"
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    lines = [("Data", "asked", "not met", f"FileNotFoundError: {home / 'faces'}, {Path.cwd() / 'faces'}")]
+    for path in tests.RubricReport(lines).save(tmp_path / "saved"):
+        told = path.read_text(encoding="utf-8")
+        assert "jane" not in told and str(Path.cwd()) not in told and "~" in told
 
 
 # The notebook: its own solutions pass, each fault planted in them is caught
