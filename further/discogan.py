@@ -28,7 +28,7 @@ Traps:
 Measured on photographs, seeds 0 and 1, some 80 seconds of a shared GPU each, from A to B: brightness keeps a correlation
 of 0.93 both times (DiscoGAN), of 1.00 (CycleGAN), of 0.00 and 0.07 with a GAN alone; the round trip is 38 and 41, 24 and
 26, 78 and 71 levels off. Faces are found in 0.63 and 0.69 of DiscoGAN's, in 0.15 of CycleGAN's, which saw a tenth of the
-pictures in the same time.
+pictures in the same time, because its buffer still made the GPU wait at every picture.
 """
 
 import math
