@@ -69,17 +69,21 @@ class Judged(NamedTuple):
 # --- Faces ------------------------------------------------------------------------------------------------------------
 
 
-def load(folder=None, size=32):
-    """The faces of a folder of folders, as the notebook reads them: uint8 (N, 3, size, size). None: what find_faces finds.
+def loader_of(folder, size=32):
+    """The notebook's loader of a folder of folders, decoded: its dataset has images, uint8 (N, 3, size, size), and labels.
 
     Raises: FaceError if there is no such folder, or no picture in it.
     """
-    folder = folder or helper.find_faces()
     try:
         loader = course.load().get_dataloader(1, size, folder)
     except OSError as error:
         raise FaceError(f"{folder} is not a folder of folders of pictures: {str(error).splitlines()[0]}") from None
-    return helper.decode_once(loader).dataset.images
+    return helper.decode_once(loader)
+
+
+def load(folder=None, size=32):
+    """The faces of a folder of folders, uint8 (N, 3, size, size). None: what find_faces finds. Raises as loader_of."""
+    return loader_of(folder or helper.find_faces(), size).dataset.images
 
 
 def split(photographs, held_out=HELD_OUT):

@@ -62,10 +62,7 @@ def load(folder=None, size=32):
     Raises: FaceError if there is no such folder, no picture in it, or one class alone.
     """
     folder = folder or helper.find_faces()
-    try:
-        loader = helper.decode_once(course.load().get_dataloader(1, size, folder))
-    except OSError as error:
-        raise FaceError(f"{folder} is not a folder of folders of pictures: {str(error).splitlines()[0]}") from None
+    loader = beside.loader_of(folder, size)
     names, labels, worn = find_classes(folder)[0], loader.dataset.labels, helper.drawn_traits(loader)
     if len(names) == 1 and worn:
         names, labels = ["nothing", *worn], torch.zeros_like(labels)

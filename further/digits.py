@@ -28,7 +28,6 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-import helper
 from common import FaceError
 from further import beside, course
 
@@ -81,12 +80,12 @@ def write(digits, labels, folder):
 def load(folder):
     """The digits of folders 0 to 9, as the notebook reads them: uint8 (N, 3, 32, 32) and labels int64 (N,), shuffled.
 
-    Raises: FaceError unless there are just these ten folders.
+    Raises: FaceError unless there are just these ten folders, with a picture in each.
     """
     names = sorted(path.name for path in Path(folder).glob("*") if path.is_dir())
     if names != [str(digit) for digit in range(10)]:
         raise FaceError(f"{folder} does not hold the folders 0 to 9, one for each digit, and no other.")
-    data = helper.decode_once(course.load().get_dataloader(1, 32, folder)).dataset
+    data = beside.loader_of(folder).dataset
     return data.images, data.labels
 
 

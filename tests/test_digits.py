@@ -83,6 +83,14 @@ def test_other_folders_than_the_ten_are_refused_in_one_line(tmp_path, names):
     assert "\n" not in str(error.value)
 
 
+def test_ten_folders_without_a_picture_are_one_line(tmp_path):
+    for digit in range(10):
+        (tmp_path / str(digit)).mkdir()
+    with pytest.raises(FaceError, match="is not a folder of folders of pictures") as error:
+        digits.load(tmp_path)
+    assert "\n" not in str(error.value)
+
+
 # --- The judge
 
 
