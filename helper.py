@@ -13,7 +13,7 @@ class MissingRoom(ImportError):
         return [f"{type(self).__name__}: {self}"]
 
 
-for room in ("common", "waiting", "faces", "training", "measures"):
+for room in ("common", "waiting", "submission", "faces", "training", "measures"):
     found = importlib.util.find_spec(room)
     if found is None or found.origin is None:
         raise MissingRoom(f"{room} is missing: copy it, from where this helper.py came, into {HERE}.")
@@ -35,6 +35,9 @@ from measures.patches import sliced_wasserstein  # noqa: E402
 from measures.traits import count_traits  # noqa: E402
 from measures.variety import variety  # noqa: E402
 
+# what is handed in
+from submission import hand_in  # noqa: E402
+
 # the training: where it runs, the run itself, what it shows and what leaves it
 from training.device import fast_math, find_device  # noqa: E402
 from training.export import export_generator  # noqa: E402
@@ -49,6 +52,6 @@ from waiting import wait_for_exercises  # noqa: E402
 __all__ = [
     "DecodedFaces", "FaceError", "FixedFaces", "MissingRoom", "Progress", "TrainingRun", "closeness", "count_traits",
     "data_key", "decode_once", "drawn_traits", "epochs", "export_generator", "fast_math", "find_device", "find_faces",
-    "generate", "memorised_share", "nearest_photographs", "results_folder", "save_gif", "settle_statistics", "show_faces",
+    "generate", "hand_in", "memorised_share", "nearest_photographs", "results_folder", "save_gif", "settle_statistics", "show_faces",
     "show_strip", "signs_of_trouble", "sliced_wasserstein", "some_faces", "to_pixels", "variety", "wait_for_exercises",
 ]

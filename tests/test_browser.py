@@ -32,7 +32,7 @@ def project(tmp_path):
     """A copy of the project without its outputs, faces beside it, and JupyterLab's settings for a test."""
     folder = tmp_path / "project"
     (folder / "processed_celeba_small").mkdir(parents=True)
-    for name in ("common.py", "helper.py", "problem_unittests.py", "waiting.py"):
+    for name in ("common.py", "helper.py", "problem_unittests.py", "submission.py", "waiting.py"):
         shutil.copy(ROOT / name, folder)
     for room in ("faces", "training", "measures"):
         shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))

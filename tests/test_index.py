@@ -20,7 +20,7 @@ def copy(tmp_path):
     """helper.py and its rooms in a folder of their own."""
     folder = tmp_path / "project"
     folder.mkdir()
-    for name in ("common.py", "helper.py", "waiting.py"):
+    for name in ("common.py", "helper.py", "submission.py", "waiting.py"):
         shutil.copy(ROOT / name, folder)
     for room in ROOMS:
         shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
@@ -47,14 +47,14 @@ def test_every_name_of_the_index_is_there_and_every_import_is_in_it():
     assert len((ROOT / "helper.py").read_text(encoding="utf-8").splitlines()) <= 120
 
 
-@pytest.mark.parametrize("room", [*ROOMS, "common", "waiting"])
+@pytest.mark.parametrize("room", [*ROOMS, "common", "submission", "waiting"])
 def test_a_missing_room_is_named_in_one_line(copy, room):
     shutil.rmtree(copy / room) if room in ROOMS else (copy / f"{room}.py").unlink()
     lines = run(copy, "import helper")
     assert len(lines) == 1 and lines[0].startswith(f"MissingRoom: {room} is missing: copy it") and str(copy) in lines[0]
 
 
-@pytest.mark.parametrize("room", [*ROOMS, "common", "waiting"])
+@pytest.mark.parametrize("room", [*ROOMS, "common", "submission", "waiting"])
 def test_a_module_that_hides_a_room_is_named_in_one_line(copy, tmp_path, room):
     """The notebook lies elsewhere, beside a module of the learner's, and finds helper by PYTHONPATH."""
     elsewhere = tmp_path / "elsewhere"
