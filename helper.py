@@ -52,6 +52,7 @@ from waiting import wait_for_exercises  # noqa: E402
 __all__ = [
     "DecodedFaces", "FaceError", "FixedFaces", "MissingRoom", "Progress", "TrainingRun", "closeness", "count_traits",
     "data_key", "decode_once", "drawn_traits", "epochs", "export_generator", "fast_math", "find_device", "find_faces",
-    "generate", "hand_in", "memorised_share", "nearest_photographs", "results_folder", "save_gif", "settle_statistics", "show_faces",
-    "show_strip", "signs_of_trouble", "sliced_wasserstein", "some_faces", "to_pixels", "variety", "wait_for_exercises",
+    "generate", "hand_in", "memorised_share", "nearest_photographs", "results_folder", "save_gif", "settle_statistics",
+    "show_faces", "show_strip", "signs_of_trouble", "sliced_wasserstein", "some_faces", "to_pixels", "variety",
+    "wait_for_exercises",
 ]
