@@ -42,10 +42,10 @@ class Client(NotebookClient):
     def process_message(self, msg, cell, cell_index):
         if msg["msg_type"] in ("stream", "display_data", "update_display_data", "execute_result"):
             size = len(json.dumps(msg["content"], default=str))
-            self.shown, self.all_shown = self.shown + size, self.all_shown + size
-            if self.shown > self.limits.printed or self.all_shown > self.limits.shown:
+            if self.flood.is_set() or self.shown + size > self.limits.printed:
                 self.flood.set()
                 return None
+            self.shown, self.all_shown = self.shown + size, self.all_shown + size
         return super().process_message(msg, cell, cell_index)
 
     async def run(self, source, index, seconds=None, history=True):
