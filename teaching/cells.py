@@ -44,6 +44,7 @@ class Cell:
     reference: str = ""
     metadata: dict = field(default_factory=dict)
     outputs: tuple = ()
+    attachments: dict = field(default_factory=dict)
 
 
 def scaffold(source, is_code=True):
@@ -73,7 +74,7 @@ def read(path):
     path = Path(path)
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise FaceError(f"{path.name} is larger than {MOST_BYTES // 1_000_000} MB: clear some outputs and hand it in again.")
+            raise FaceError(f"{path.name} is larger than {MOST_BYTES // 1_000_000} MB: clear outputs and hand it in again.")
         notebook = json.loads(path.read_bytes())
         if isinstance(notebook, dict) and "worksheets" in notebook:  # of Jupyter before 2015
             notebook = nbformat.convert(nbformat.from_dict(notebook), 4)
@@ -101,8 +102,10 @@ def _cell(cell):
     nbgrader = metadata.get("nbgrader")
     grade_id = nbgrader.get("grade_id") if isinstance(nbgrader, dict) else ""
     outputs = cell.get("outputs") if isinstance(cell.get("outputs"), list) else []
+    attachments = cell.get("attachments")
     return Cell("own", str(cell.get("cell_type")), source, str(cell.get("id", "")), str(grade_id or ""), metadata=metadata,
-                outputs=tuple(output for output in outputs if isinstance(output, dict)))
+                outputs=tuple(output for output in outputs if isinstance(output, dict)),
+                attachments=attachments if isinstance(attachments, dict) else {})
 
 
 def read_reference(path=REFERENCE):
@@ -165,7 +168,8 @@ def assemble(release, submitted):
         elif cell.kind == "question":
             written = [found[place].source] if place in found else []
             written = [text for text in written + texts.get(place, []) if text.strip() not in ("", TEXT_STUB)]
-            cell = replace(cell, source="\n\n".join(written) or cell.source)
+            pictures = found[place].attachments if place in found else {}
+            cell = replace(cell, source="\n\n".join(written) or cell.source, attachments=pictures)
         elif place in found:
             cell = replace(cell, outputs=found[place].outputs)
         cells += [cell, *beside.get(place, [])]

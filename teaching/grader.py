@@ -1,9 +1,9 @@
 """nbgrader's autograder with the judge's fairness: two steps that nbgrader_config.py puts into `nbgrader autograde`.
 
 `PutBack` rebuilds what was handed in: all cells of the release, the learner's answers, and the learner's own cells, with
-nbgrader's marks in the cells where they belong. `Run` takes the place of nbgrader's Execute: it runs that notebook as judge()
-does, with the solution in the place of an answer that failed, and writes into each cell what it showed. So nbgrader scores
-the checks by what they said of the learner's answers, and the feedback page shows it.
+nbgrader's marks in the cells where they belong. `Run` takes the place of nbgrader's Execute: it runs that notebook as
+judge() does, with the solution in the place of an answer that failed, and writes into each cell what it showed. So nbgrader
+scores the checks by what they said of the learner's answers, and the feedback page shows it.
 """
 
 from pathlib import Path
@@ -41,9 +41,11 @@ class PutBack(_Step):
 
 def _notebook_cell(cell, number):
     """A cell of an assembled notebook, for a notebook file; the learner's own are told by `own`."""
-    new = new_code_cell if cell.type == "code" else new_markdown_cell
-    metadata = {key: value for key, value in cell.metadata.items() if key in ("nbgrader", "tags")}
-    return new(cell.source, id=cell.id if cell.kind != "own" and cell.id else f"own-{number}", metadata=metadata)
+    parts = {"id": cell.id if cell.kind != "own" and cell.id else f"own-{number}",
+             "metadata": {key: value for key, value in cell.metadata.items() if key in ("nbgrader", "tags")}}
+    if cell.attachments:
+        parts["attachments"] = cell.attachments
+    return new_code_cell(cell.source, **parts) if cell.type == "code" else new_markdown_cell(cell.source, **parts)
 
 
 class Run(_Step):
