@@ -12,8 +12,6 @@ import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import nbformat
-
 from common import FaceError
 
 REFERENCE = Path(__file__).resolve().parent.parent / "face_generation.ipynb"
@@ -75,10 +73,7 @@ def read(path):
     try:
         if path.stat().st_size > MOST_BYTES:
             raise FaceError(f"{path.name} is larger than {MOST_BYTES // 1_000_000} MB: clear outputs and hand it in again.")
-        notebook = json.loads(path.read_bytes())
-        if isinstance(notebook, dict) and "worksheets" in notebook:  # of Jupyter before 2015
-            notebook = nbformat.convert(nbformat.from_dict(notebook), 4)
-        cells = of_notebook(notebook)
+        cells = of_notebook(json.loads(path.read_bytes()))
     except OSError as error:
         raise FaceError(f"{path.name} cannot be read ({error.strerror}): hand it in again.") from None
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):

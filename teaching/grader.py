@@ -6,6 +6,7 @@ judge() does, with the solution in the place of an answer that failed, and write
 scores the checks by what they said of the learner's answers, and the feedback page shows it.
 """
 
+import textwrap
 from pathlib import Path
 
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
@@ -16,6 +17,8 @@ from teaching import cells
 from teaching.kernel import PASSED
 from teaching.limits import Limits
 from teaching.run import ROOT, execute
+
+WIDE = 92  # characters in a line of the feedback page
 
 
 class _Step(NbGraderPreprocessor):
@@ -71,7 +74,9 @@ class Run(_Step):
         """What nbgrader scores: an error is no points, a number that many, anything else all."""
         if found not in PASSED:
             name = {"not begun": "Not begun", "stopped": "Stopped"}.get(found, "Not passed")
-            return [new_output("error", ename=name, evalue=words, traceback=[f"{name}", *words.splitlines()])]
+            lines = [name, *words.splitlines(), "From here on the notebook ran with the solution in place of this answer."]
+            traceback = [textwrap.fill(line, WIDE, subsequent_indent="    ", drop_whitespace=False) for line in lines]
+            return [new_output("error", ename=name, evalue=words, traceback=traceback)]
         outputs = [new_output("stream", name="stdout", text=words + "\n")]
         if found == "advice" and self.advice < 1:
             points = str(round(check.points * self.advice, 2))

@@ -61,8 +61,17 @@ class Ran:
 
 
 def judge(path, faces, limits=Limits(), reference=cells.REFERENCE):  # noqa: B008  frozen
-    """Run the submission at `path` and judge it; `reference` is the solved notebook. Returns: dict, as README.md has it.
+    """Run the submission at `path` and judge it; `reference` is the solved notebook.
 
+    Returns: dict of
+        submission: the file's name; seconds: of all; stopped: None, or one line that says why it was stopped first;
+        exercises: list of {id, points, max, verdict, words, seconds, answer, replaced}; the verdict is "passed", "advice",
+            "wrong", "not begun" or "stopped", the words are the check's, replaced says whether the solution took over;
+        questions: list of {id, max, answer}, for a person to mark;
+        cells_failed: list of {cell, error}, given cells that failed all the same: their first line, one line of the error;
+        measures, pictures {faces, curves}: what the learner's own run shows, numbers and base64 of PNG, {} and None without;
+        report: the rubric as HTML, as it came out here, or None;
+        altered: names of the project's files that the submission changed in its folder.
     Raises: FaceError, one line, if one of the two files is no notebook; nothing for what a submission does.
     """
     began, path = time.monotonic(), Path(path)
@@ -94,7 +103,7 @@ def judge(path, faces, limits=Limits(), reference=cells.REFERENCE):  # noqa: B00
 
 
 def measures(submitted):
-    """The numbers that the submitted notebook printed: {"count": int, "real": {measure: float}, "generated": {...}}, or {}."""
+    """What the submitted notebook measured: {"count": int, "real": {measure: float}, "generated": {...}}, or {}."""
     found, names = {}, ("sliced Wasserstein", "MS-SSIM", "memorised")
     for cell in submitted:
         texts = [output["text"] for output in cell.outputs if isinstance(output.get("text"), list | str)]
