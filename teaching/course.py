@@ -47,22 +47,33 @@ c.Execute.timeout = 600  # seconds for a cell when `nbgrader validate` runs a no
 '''
 
 
-def lay_out(folder):
-    """Fill `folder`, which must be new or empty, with a course. Raises: FaceError in one line."""
+def empty(folder):
+    """The folder as an absolute Path. Raises: FaceError, one line, if it is there and not empty."""
     folder = Path(folder).resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FaceError(f"{folder} is not empty: name a folder that does not exist yet.")
-    assignment = folder / "source" / "faces"
+    return folder
+
+
+def hand_out(folder):
+    """Fill a new folder with what learners need beside the notebook: checks, rooms, requirements, drawn faces."""
+    folder.mkdir(parents=True)
+    for name in ("requirements.txt", *NEEDED):
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, folder / name)
+    pictures = folder / "processed_celeba_small"
+    draw_faces(pictures / "drawn", FACES)
+    shutil.copy(ROOT / "processed_celeba_small" / "README.md", pictures / "README.md")
+
+
+def lay_out(folder):
+    """Fill `folder`, which must be new or empty, with a course. Raises: FaceError in one line."""
+    folder = empty(folder)
     try:
-        assignment.mkdir(parents=True)
-        for name in (NOTEBOOK, "requirements.txt", *NEEDED):
-            if (ROOT / name).is_dir():
-                shutil.copytree(ROOT / name, assignment / name, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(ROOT / name, assignment / name)
-        pictures = assignment / "processed_celeba_small"
-        draw_faces(pictures / "drawn", FACES)
-        shutil.copy(ROOT / "processed_celeba_small" / "README.md", pictures / "README.md")
+        hand_out(folder / "source" / "faces")
+        shutil.copy(ROOT / NOTEBOOK, folder / "source" / "faces" / NOTEBOOK)
         config = CONFIG.format(project=str(ROOT), name=folder.name, folder=str(folder))
         (folder / "nbgrader_config.py").write_text(config, encoding="utf-8")
     except OSError as error:

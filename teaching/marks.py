@@ -43,8 +43,18 @@ def table(found, reports):
     return "\n".join(lines)
 
 
-if __name__ == "__main__":
-    found = verdicts(*sys.argv[1:3])
-    if sys.argv[3:]:
+def main():
+    try:
+        found = verdicts(*sys.argv[1:3])
+    except (OSError, ValueError, xml.ParseError, TypeError) as error:
+        sys.exit(f"marks.py takes a notebook and the file that nbval wrote of it: {error}")
+    if not sys.argv[3:]:
+        print(table(found, sorted(Path(sys.argv[1]).resolve().parent.glob("results/*/report.json"))))
+    elif sys.argv[3] not in found:
+        sys.exit(f"There is no exercise {sys.argv[3]}; there are {', '.join(found)}.")
+    else:
         sys.exit(not found[sys.argv[3]][1])
-    print(table(found, sorted(Path(sys.argv[1]).resolve().parent.glob("results/*/report.json"))))
+
+
+if __name__ == "__main__":
+    main()
