@@ -109,8 +109,8 @@ def find(program, targets, starts=4, steps=120, every=10, rate=0.2):
     """Look for the z of given faces, by the gradient of the squared difference, beginning at the nearest of 512 random z.
 
     targets: (B, 3, S, S) in [-1, 1]; starts: how many z are moved for each, of which the best counts.
-    Yields every so many steps, and at the end: step, z (B, z_size) of length sqrt(z_size), faces (B, 3, S, S), and their
-    differences (B,) to the targets in levels of 255.
+    Yields, every so many steps and at the end: the share of the steps done, z (B, z_size) of length sqrt(z_size), their
+    faces (B, 3, S, S), and how far these are from the targets in levels of 255, (B,).
     """
     tried = on_sphere(torch.randn(512, program.z_size))
     nearest = torch.cdist(targets.flatten(1), faces_of(program, tried).flatten(1)).topk(starts, largest=False).indices
@@ -123,7 +123,7 @@ def find(program, targets, starts=4, steps=120, every=10, rate=0.2):
         (program(on_sphere(z)) - wanted).square().flatten(1).mean(1).sum().backward()
         optimizer.step()
         if step % every == 0 or step == steps:
-            yield step, *_best(program, on_sphere(z.detach()), wanted, starts)
+            yield step / steps, *_best(program, on_sphere(z.detach()), wanted, starts)
 
 
 def _best(program, z, wanted, starts):
