@@ -15,6 +15,7 @@ many.py         several GPUs, several machines
 best.py         a recipe for long trainings: augmented pictures for D, a learning rate that falls
 losses.py       other losses: hinge, relativistic
 layers.py       other layers: spectral normalisation, shortcuts
+show.py         a page in the browser that shows what a generator makes; latent.py: what it asks of it
 
 course.py       gives the notebook's cells to these files and to benchmarks/, and trains with them
 beside.py       a system beside the notebook's recipe at equal seconds: its table and its picture
