@@ -54,7 +54,7 @@ person is among them. Program and drawings are under the MIT licence, and so is 
 
 PHOTOGRAPHS = f"""{FILL_IN} Which photographs these were, who took them, and under which licence; whether the people on
 them agreed; and which licence the generator has for that (the line `license` at the top of this file says it to machines).
-One that was trained on photographs for non-commercial research, as those of CelebA are, is for non-commercial research too."""
+One that was trained on photographs for non-commercial research, as those of CelebA are, is for such research alone."""
 
 MEASURED = """{begin}
 
@@ -100,9 +100,9 @@ The eight digits behind the number of pictures stand for the pictures: the same 
 
 {end}"""
 
-COUNTED = """A small classifier was trained to see traits that are known of the training pictures, and looked at real ones that
-it had not seen and at generated ones. A trait that it sees less often in generated faces is one that the generator drops.
-Where it is right about half of the time it guesses, and the row says nothing.
+COUNTED = """A small classifier was trained to see traits that are known of the training pictures, and looked at real ones
+that it had not seen and at generated ones. A trait that it sees less often in generated faces is one that the generator
+drops. Where it is right about half of the time it guesses, and the row says nothing.
 
 | | in the data | seen in real faces | seen in generated faces | classifier right |
 |---|---|---|---|---|
@@ -110,9 +110,9 @@ Where it is right about half of the time it guesses, and the row says nothing.
 
 Age, sex, skin and whatever else was not counted may be out of proportion too."""
 
-UNKNOWN = """Not known: of photographs nobody wrote down who is young or old, light or dark, or wears glasses, so it could not
-be counted. Take it that the generator makes the majority of its data more often than the data holds it, and the rest less
-often."""
+UNKNOWN = """Not known: of photographs nobody wrote down who is young or old, light or dark, or wears glasses, so it could
+not be counted. Take it that the generator makes the majority of its data more often than the data holds it, and the rest
+less often."""
 
 
 def write_card(folder, run, generated, measures, traits, z_size, **more):
