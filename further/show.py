@@ -32,9 +32,12 @@ from common import FaceError
 from faces.pictures import open_picture
 from further import latent
 
-COUNT, SLIDERS, STEPS = 24, 6, 24  # faces in the gallery, directions with a slider, faces of a walk
+COUNT, SLIDERS, STEPS = 32, 6, 24  # faces in the gallery, directions with a slider, faces of a walk
 KEPT = 600  # seconds that a picture of the page stays in the temporary folder
-STYLE = "img {image-rendering: pixelated} #faces .grid-container {grid-template-columns: repeat(8, minmax(0, 1fr))}"
+STYLE = """img {image-rendering: pixelated}
+label.float {position: static}
+#faces .grid-container {grid-template-columns: repeat(8, minmax(0, 1fr)); grid-auto-rows: auto; padding-top: 0}
+#faces .thumbnail-item {height: auto; aspect-ratio: 1}"""  # labels above pictures, not on them; square faces
 LAUNCH = {
     "server_name": "127.0.0.1", "share": False, "quiet": True, "ssr_mode": False, "max_file_size": "30mb",
     "enable_monitoring": False, "run_history": False, "footer_links": [], "css": STYLE,
@@ -126,8 +129,8 @@ class Answers:
     def truncate(self, z, factor):
         faces, as_they_are = self.faces(factor * z), self.faces(z)
         apart, before = (latent.difference(some[::2], some[1::2]).mean() for some in (faces, as_they_are))
-        return row_of(faces, 8, 96), (f"Two of these faces are {apart:.1f} levels of 255 apart, on average over their pixels; "
-                                      f"with the factor 1 they are {before:.1f}.")
+        words = f"Two of these faces are {apart:.1f} levels of 255 apart, on average over their pixels; with the factor 1, "
+        return row_of(faces, 8, 96), f"{words}{before:.1f}."
 
     def average(self, pair):
         faces = self.faces(torch.cat((pair, pair.mean(0, keepdim=True), latent.slerp(*pair, 3)[1:2])))
@@ -175,9 +178,9 @@ becomes A; the face that was A becomes B. The arrow on a picture saves it as PNG
 WALK = "From A to B along an arc in z. Each step is a face too: the generator has not learned single pictures by heart."
 DIRECTIONS = f"""The {SLIDERS} directions in z along which the faces differ most. Nobody named them, and one may change
 several things at once. Along each of them most faces lie between -2 and 2; far outside, the generator was never trained."""
-TRUNCATION = """The z of all faces above, times a factor. Below 1 the faces come nearer to each other, and the odd ones often go:
-variety is given for quality. Far below it z is shorter than any that the generator was trained on. Above 1 the faces differ
-more, and more of them go wrong."""
+TRUNCATION = """The z of all faces above, times a factor. Below 1 the faces come nearer to each other, and the odd ones often
+go: variety is given for quality. Far below it z is shorter than any that the generator was trained on, and
+it shows. Above 1 the faces differ more, and more of them go wrong."""
 AVERAGE = """Three ways to the mean of A and B. The mean of their pixels is a double exposure. The mean of their z is a face,
 but as that z is shorter than others, a plainer one. The middle of the arc has a z of the usual length."""
 FIND = f"""Choose a photograph, click on the middle of the face, and zoom until it fills the square as the faces above do.
@@ -190,7 +193,7 @@ NO_FILM = "The notebook writes training.gif, the film of the training, beside it
 
 
 def picture(label, name, **more):
-    return gr.Image(label=label, format="png", buttons=["download"], interactive=False, elem_id=name, **more)
+    return gr.Image(label=label, alt_text=label, format="png", buttons=["download"], interactive=False, elem_id=name, **more)
 
 
 def page(program, film=None):
@@ -204,8 +207,8 @@ def page(program, film=None):
         gr.Markdown(TITLE.format(program.z_size, program.size))
         with gr.Row():
             with gr.Column(scale=3):
-                gallery = gr.Gallery(show_label=False, columns=8, format="png", height="auto", allow_preview=False, buttons=[],
-                                     elem_id="faces")
+                gallery = gr.Gallery(show_label=False, columns=8, format="png", height="auto", allow_preview=False,
+                                     buttons=[], elem_id="faces")
                 new = gr.Button("New faces", variant="primary")
             with gr.Column(scale=1, min_width=300), gr.Row():
                 both = [picture(label, label[-1], min_width=120) for label in ("Face A", "Face B")]
@@ -239,14 +242,18 @@ def page(program, film=None):
         with gr.Tab("Find a face"):
             gr.Markdown(FIND)
             with gr.Row():
-                with gr.Column():
+                with gr.Column(scale=1):
                     chosen = gr.UploadButton("Choose a photograph", file_types=["image"])
-                    shown = gr.Image(label="Photograph", format="png", interactive=False, buttons=[], elem_id="shown")
+                    shown = gr.Image(label="Photograph", format="png", interactive=False, buttons=[], height=280,
+                                     elem_id="shown")
                     zoom = gr.Slider(1, 4, 1, step=0.05, label="zoom")
-                target, result = picture("What is looked for", "target"), picture("What the generator found", "result")
-            with gr.Row():
-                find, take = gr.Button("Find it", variant="primary"), gr.Button("Take it as face A")
-            words = gr.Markdown(elem_id="words")
+                with gr.Column(scale=2):
+                    with gr.Row():
+                        target = picture("What is looked for", "target")
+                        result = picture("What the generator found", "result")
+                    with gr.Row():
+                        find, take = gr.Button("Find it", variant="primary"), gr.Button("Take it as face A")
+                    words = gr.Markdown(elem_id="words")
         with gr.Tab("Training"):
             gr.HTML(html_of(Path(film).read_bytes(), "training.gif") if film else NO_FILM, elem_id="training")
 
