@@ -16,6 +16,8 @@ best.py         a recipe for long trainings: augmented pictures for D, a learnin
 losses.py       other losses: hinge, relativistic
 layers.py       other layers: spectral normalisation, shortcuts
 
+share.py        a trained generator, its card and a page of it as a folder that runs on a model hub
+
 course.py       gives the notebook's cells to these files and to benchmarks/, and trains with them
 beside.py       a system beside the notebook's recipe at equal seconds: its table and its picture
 """

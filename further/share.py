@@ -24,10 +24,10 @@ import torch
 from common import FaceError
 from further.latent import Program
 from training.card import FILL_IN
-from training.export import export_onnx, save_program
+from training.export import OPSET, export_onnx, save_program
 
 ROOT = Path(__file__).resolve().parent.parent
-CODE = ("common.py", "faces/__init__.py", "faces/pictures.py", "further/__init__.py", "further/latent.py", "further/show.py")
+CODE = ("common.py", "faces/pictures.py", "further/latent.py", "further/show.py")  # the page, and what it imports of ours
 PACKAGES = ("gradio", "ipython", "numpy", "pillow", "torch", "tqdm")  # what that code imports
 RUN = "jupyter execute --inplace face_generation.ipynb"
 SPACE = {"title": "Generated faces", "emoji": "\N{GRINNING FACE}", "colorFrom": "yellow", "colorTo": "gray", "sdk": "gradio",
@@ -46,6 +46,12 @@ generator, film = Path(__file__).with_name("generator.pt2"), Path(__file__).with
 blocks = page(Program(generator), film if film.exists() else None)
 blocks.launch(**LAUNCH | {"server_name": None, "quiet": False})  # None: loopback here, the outside on a Space
 '''
+ONNX = f"""
+## Without PyTorch
+
+`generator.onnx` is the same generator for ONNX Runtime and others that know opset {OPSET}: `z` goes in, as float32, and
+`faces` come out, in [-1, 1], of the same sizes as above.
+"""
 
 
 def pack(results, folder, onnx=False):
@@ -71,16 +77,19 @@ def pack(results, folder, onnx=False):
         new = Path(scratch) / "new"
         new.mkdir()
         save_program(torch.export.load(results / "generator.pt2"), new / "generator.pt2")
+        card = for_space(_text(results / "README.md"))
         if onnx:
             export_onnx(new / "generator.pt2", new)
+            card += ONNX
         if (results / "training.gif").is_file():
             shutil.copyfile(results / "training.gif", new / "training.gif")
-        card = for_space(_text(results / "README.md"))
         requirements = "".join(f"{name}>={_release(name)}\n" for name in PACKAGES)
         for name, text in {"README.md": card, "app.py": APP, "requirements.txt": requirements}.items():
             (new / name).write_text(text, encoding="utf-8", newline="\n")
+        for room in ("faces", "further"):
+            (new / room).mkdir()
+            (new / room / "__init__.py").touch()
         for name in CODE:
-            (new / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(ROOT / name, new / name)
         shutil.copyfile(ROOT / "LICENSE", new / "LICENSE-of-the-code")
         if folder.exists():
@@ -113,14 +122,15 @@ def _release(package):
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m further.share",
                                      description="Pack a trained generator as a folder that runs on a model hub.")
-    parser.add_argument("results", nargs="?", type=Path, help="folder with generator.pt2 (default: the newest in results/)")
-    parser.add_argument("--out", type=Path, help="the folder to make (default: share in that folder)")
+    parser.add_argument("results", nargs="?", type=Path, help="folder of generator.pt2; as it is, of the newest in results/")
+    parser.add_argument("--out", type=Path, help="the folder to make; as it is, share in that folder")
     parser.add_argument("--onnx", action="store_true", help="put generator.onnx into it too")
     given = parser.parse_args(arguments)
     try:
         from further.show import newest  # imported here, because gradio may not be installed
 
-        results = given.results or newest().parent
+        results = given.results or newest()
+        results = results.parent if results.is_file() else results
         folder = given.out or results / "share"
         names = pack(results, folder, given.onnx)
     except ModuleNotFoundError as error:

@@ -65,7 +65,7 @@ def test_the_folder_holds_what_it_says_and_no_word_of_where_it_was_made(results,
         monkeypatch.setenv(name, "anna")
     names = share.pack(results, tmp_path / "packed")
     assert set(names) == {"LICENSE-of-the-code", "README.md", "app.py", "generator.pt2", "requirements.txt", "training.gif",
-                          *share.CODE}
+                          "faces/__init__.py", "further/__init__.py", *share.CODE}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["packed", "results"]
     private = re.compile("|".join(map(re.escape, ("anna", str(tmp_path), str(ROOT), sys.prefix))).encode())
     assert any(private.search(content) for content in contents(results).values())  # what would be found, were it there
@@ -150,6 +150,7 @@ def test_onnx_goes_into_the_folder_on_request(results, tmp_path, monkeypatch):
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")
     assert "generator.onnx" in share.pack(results, tmp_path / "packed", onnx=True)
+    assert "opset 18" in (tmp_path / "packed" / "README.md").read_text(encoding="utf-8")
     assert b"anna" not in (tmp_path / "packed" / "generator.onnx").read_bytes()
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(helper.FaceError, match="pip install"):
@@ -167,7 +168,7 @@ def test_the_command_takes_the_newest_and_says_how_to_upload(results, tmp_path, 
     out = Path("results", "holiday-of-anna", "share")
     assert f"hf upload NAME/faces {out} . --repo-type space --private" in said and "Nothing was uploaded" in said
     assert "Before you publish it, fill in what" in said and (out / "app.py").is_file()
-    share.main(["results/older", "--out", "here"])
+    share.main(["results/older/generator.pt2", "--out", "here"])
     assert "fill in" not in capsys.readouterr().out and (tmp_path / "here" / "app.py").is_file()
 
 

@@ -67,14 +67,15 @@ def export_onnx(path, folder):
         made = torch.onnx.export(program, (z,), dynamo=True, opset_version=OPSET, input_names=["z"], output_names=["faces"],
                                  verbose=False)
     except torch.onnx.OnnxExporterError as error:
-        raise FaceError(f"generator.onnx was not written, since {path} holds something that PyTorch's exporter cannot write "
-                        f"for opset {OPSET}: {str(error.__cause__ or error).splitlines()[0]}") from None
+        raise FaceError(f"generator.onnx was not written: PyTorch's exporter cannot write {path} for opset {OPSET} "
+                        f"({str(error.__cause__ or error).splitlines()[0]}). It may take another release of onnxscript: "
+                        "PyTorch 2.6 takes one before 0.3.") from None
     content = made.model_proto.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     error = abs(session.run(["faces"], {"z": z.numpy()})[0] - wanted.numpy()).max()
     if not error <= ALLOWED:
         raise FaceError(f"generator.onnx was not written: in onnxruntime a pixel differs by {error:.2g} from {path}'s, and "
-                        f"{ALLOWED:g} is allowed. Another release of onnxscript or onnxruntime may do better.")
+                        f"{ALLOWED:g} is allowed. It may take another release of onnxscript or onnxruntime.")
     target = Path(folder) / "generator.onnx"
     Path(folder).mkdir(parents=True, exist_ok=True)
     write_beside(target, lambda file: file.write(content))
