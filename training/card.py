@@ -60,7 +60,7 @@ MEASURED = """{begin}
 
 ## How to load it
 
-With PyTorch {torch} or newer, in the folder of `generator.pt2`:
+With PyTorch {torch} or newer and torchvision, in the folder of `generator.pt2`:
 
 ```python
 import torch
