@@ -15,6 +15,7 @@ many.py         several GPUs, several machines
 best.py         a recipe for long trainings: augmented pictures for D, a learning rate that falls
 losses.py       other losses: hinge, relativistic
 layers.py       other layers: spectral normalisation, shortcuts
+show.py         a page in the browser that shows what a generator makes; latent.py: what it asks of it
 
 share.py        a trained generator, its card and a page of it as a folder that runs on a model hub
 

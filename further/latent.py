@@ -8,9 +8,11 @@ the matrix A that best foretells the picture from z, x = mean + z A; the left si
 along which the picture changes most, the strongest first. GANSpace does the same with a layer's output in place of x. SeFa
 takes the first layer's weights for A, which needs no pictures, but must know the layer.
 
-Measured with one generator, trained on 2,000 drawn faces for 2 epochs, 256 z: 2 steps along the first three directions
-change a pixel by 0.43, 0.20 and 0.18 (root mean square, of a range of 2); along SeFa's by 0.30, 0.13 and 0.15; along three
-random ones by 0.06 to 0.07.
+Measured with one generator of the notebook's, trained on 2,000 drawn faces for 60,000 images. Directions, 256 z: 2 steps
+along the first three change a pixel by 0.47, 0.43 and 0.40 (root mean square, of a range of 2); along SeFa's by 0.30, 0.33
+and 0.35; along random ones by 0.09 to 0.16. A explains 69 % of how 1,024 other faces differ. Found faces, 32 of each kind,
+in levels of 255: its own 6.0, drawn ones that it was trained on 15.3, others 15.9, photographs 19.5; unrelated faces of its
+own are 64 apart. A search for four faces takes 6 seconds of one core, the directions 4.
 """
 
 import logging

@@ -23,7 +23,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import gradio as gr
 import numpy as np
 import torch
 from PIL import Image
@@ -32,16 +31,26 @@ from common import FaceError
 from faces.pictures import open_picture
 from further import latent
 
+try:
+    import gradio as gr
+except ImportError:
+    if __name__ != "__main__":
+        raise
+    sys.exit("further.show: gradio is missing, which makes the page: pip install gradio")
+
 COUNT, SLIDERS, STEPS = 32, 6, 24  # faces in the gallery, directions with a slider, faces of a walk
 KEPT = 600  # seconds that a picture of the page stays in the temporary folder
-STYLE = """img {image-rendering: pixelated}
+STYLE = """
+img {image-rendering: pixelated}
+main {max-width: 1100px !important}
 label.float {position: static}
+#faces .grid-wrap {min-height: 0}
 #faces .grid-container {grid-template-columns: repeat(8, minmax(0, 1fr)); grid-auto-rows: auto; padding-top: 0}
-#faces .thumbnail-item {height: auto; aspect-ratio: 1}"""  # labels above pictures, not on them; square faces
+#faces .thumbnail-item {height: auto; aspect-ratio: 1}
+"""  # sharp pixels, labels above pictures, and all square faces in view
 LAUNCH = {
     "server_name": "127.0.0.1", "share": False, "quiet": True, "ssr_mode": False, "max_file_size": "30mb",
     "enable_monitoring": False, "run_history": False, "footer_links": [], "css": STYLE,
-    "theme": gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
 }
 
 # --- Pictures ---------------------------------------------------------------------------------------------------------
@@ -164,7 +173,7 @@ class Answers:
         targets = torch.cat((cut(photograph, centre, zoom, self.program.size), own[:3]))
         unrelated = latent.difference(own[:3], own[1:]).mean()
         for share, z, faces, differences in latent.find(self.program, targets):
-            yield z[0], enlarged(faces[:1])[0], FOUND.format(share, differences[0], differences[1:].mean(), unrelated)
+            yield z[0], enlarged(faces[:1])[0], FOUND.format(100 * share, differences[0], differences[1:].mean(), unrelated)
 
     def take(self, z, pair):
         return pair if z is None else torch.stack((z, pair[0]))
@@ -176,8 +185,9 @@ TITLE = """# What this generator makes
 Each face is made of {0} random numbers, z, and is nobody's. It has {1} x {1} pixels, enlarged here. Click on a face, and it
 becomes A; the face that was A becomes B. The arrow on a picture saves it as PNG."""
 WALK = "From A to B along an arc in z. Each step is a face too: the generator has not learned single pictures by heart."
-DIRECTIONS = f"""The {SLIDERS} directions in z along which the faces differ most. Nobody named them, and one may change
-several things at once. Along each of them most faces lie between -2 and 2; far outside, the generator was never trained."""
+DIRECTIONS = f"""The {SLIDERS} directions in z along which the faces differ most. The percentages say how much of
+what changes evenly with z is theirs. Nobody named them, and one may change several things at once. Along each of them most
+faces lie between -2 and 2; far outside, the generator was never trained."""
 TRUNCATION = """The z of all faces above, times a factor. Below 1 the faces come nearer to each other, and the odd ones often
 go: variety is given for quality. Far below it z is shorter than any that the generator was trained on, and
 it shows. Above 1 the faces differ more, and more of them go wrong."""
@@ -186,9 +196,9 @@ but as that z is shorter than others, a plainer one. The middle of the arc has a
 FIND = f"""Choose a photograph, click on the middle of the face, and zoom until it fills the square as the faces above do.
 Then the generator looks for the z that makes it. What the generator cannot make, it has not learned. The file is deleted
 once it is read; its copy on this page within {KEPT // 60 + 1} minutes."""
-FOUND = """Searched {:.0%}. A pixel of the face found is **{:.1f}** levels of 255 from the photograph's, on average. Beside
-that: three faces of the generator's own, searched for in the same way, are found to within {:.1f}; two of its faces that
-have nothing to do with each other are {:.1f} apart."""
+FOUND = """Searched to {:.0f} %. A pixel of the face found is **{:.1f}** levels of 255 from the photograph's, on average.
+Beside that: three faces of the generator's own, searched for in the same way, are found to within {:.1f}; two of its faces
+that have nothing to do with each other are {:.1f} apart."""
 NO_FILM = "The notebook writes training.gif, the film of the training, beside its generator. There is none here."
 
 
@@ -202,7 +212,8 @@ def page(program, film=None):
     Each visitor has a gallery and two faces of their own: what one does changes nothing for another.
     """
     does = Answers(program)
-    with gr.Blocks(title="What this generator makes", analytics_enabled=False, delete_cache=(60, KEPT)) as blocks:
+    with gr.Blocks(title="What this generator makes", fill_width=True, analytics_enabled=False,
+                   delete_cache=(60, KEPT)) as blocks:
         z, pair, photograph, centre, z_found = (gr.State() for _ in range(5))
         gr.Markdown(TITLE.format(program.z_size, program.size))
         with gr.Row():
@@ -225,7 +236,7 @@ def page(program, film=None):
             gr.Markdown(DIRECTIONS)
             with gr.Row():
                 with gr.Column():
-                    steps = [gr.Slider(-4, 4, 0, step=0.1, label=f"direction {at}: {share:.0%} of the change")
+                    steps = [gr.Slider(-4, 4, 0, step=0.1, label=f"direction {at}: {100 * share:.0f} %")
                              for at, share in enumerate(does.shares, 1)]
                     back = gr.Button("Back to face A")
                 moved = picture("Face A, and face A moved", "moved")
@@ -311,6 +322,8 @@ def main(arguments=None):
             blocks.block_thread()
     except (FaceError, OSError) as error:
         sys.exit(f"further.show: {error}")
+    except KeyboardInterrupt:
+        sys.exit("further.show: stopped")
 
 
 if __name__ == "__main__":

@@ -307,7 +307,7 @@ def upload(page, file):
 
 def test_every_control_changes_a_picture(visit, served, tmp_path):
     page = visit()
-    settled(page, "moved")
+    settled(page, "between")
     changes(page, lambda: page.get_by_role("button", name="New faces").click(), "faces", "A", "B", "between")
     first = source(page, "A")
     changes(page, lambda: page.locator("#faces button").nth(9).click(), "A", "B", "between")
@@ -346,7 +346,7 @@ def test_every_control_changes_a_picture(visit, served, tmp_path):
     changes(page, lambda: page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 20), "target")
     changes(page, lambda: slide(page, "zoom", 3), "target")
     changes(page, lambda: page.get_by_role("button", name="Find it").click(), "result")
-    page.get_by_text("Searched 100%").wait_for()
+    page.get_by_text("Searched to 100 %").wait_for()
     photograph, own, unrelated = map(float, re.findall(r"\d+\.\d", page.locator("#words").inner_text()))
     assert own < unrelated < photograph  # noise is no face that it can make
     changes(page, lambda: page.get_by_role("button", name="Take it as face A").click(), "A")
@@ -394,9 +394,16 @@ def test_the_command_listens_on_loopback_says_so_and_leaves_nothing_behind(path,
     try:
         line = server.stdout.readline()
         assert re.fullmatch(r"What results/drawn/generator\.pt2 makes is shown at http://127\.0\.0\.1:\d+/ to this machine "
-                            r"alone; Ctrl-C ends it\.\n", line), line + server.stdout.read()
+                            r"alone; Ctrl-C ends it\.\n", line), line
         assert list((tmp_path / "temporary").iterdir())
     finally:
         server.send_signal(signal.SIGTERM)
         rest = server.communicate(timeout=60)[0]
     assert rest == "" and list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_without_gradio_one_line_says_what_to_install(tmp_path):
+    (tmp_path / "gradio.py").write_text("raise ImportError")
+    done = subprocess.run([sys.executable, "-m", "further.show"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+                          capture_output=True, text=True)
+    assert done.returncode and done.stderr == "further.show: gradio is missing, which makes the page: pip install gradio\n"
