@@ -39,6 +39,7 @@ from measures.variety import variety  # noqa: E402
 from submission import hand_in  # noqa: E402
 
 # the training: where it runs, the run itself, what it shows and what leaves it
+from training.card import write_card  # noqa: E402
 from training.device import fast_math, find_device  # noqa: E402
 from training.export import export_generator  # noqa: E402
 from training.figure import save_gif, show_strip  # noqa: E402
@@ -54,5 +55,5 @@ __all__ = [
     "data_key", "decode_once", "drawn_traits", "epochs", "export_generator", "fast_math", "find_device", "find_faces",
     "generate", "hand_in", "memorised_share", "nearest_photographs", "results_folder", "save_gif", "settle_statistics",
     "show_faces", "show_strip", "signs_of_trouble", "sliced_wasserstein", "some_faces", "to_pixels", "variety",
-    "wait_for_exercises",
+    "wait_for_exercises", "write_card",
 ]

@@ -17,6 +17,8 @@ losses.py       other losses: hinge, relativistic
 layers.py       other layers: spectral normalisation, shortcuts
 show.py         a page in the browser that shows what a generator makes; latent.py: what it asks of it
 
+share.py        a trained generator, its card and a page of it as a folder that runs on a model hub
+
 course.py       gives the notebook's cells to these files and to benchmarks/, and trains with them
 beside.py       a system beside the notebook's recipe at equal seconds: its table and its picture
 """

@@ -22,7 +22,8 @@ FACES = 600
 TOOLS = ("pytest", "hypothesis")  # of tests/requirements.txt; a test that wants more skips
 HOUSE = ("helper.py", "common.py", "submission.py", "waiting.py", "problem_unittests.py", "face_generation.ipynb")
 ROOMS = ("faces", "training", "measures")
-TESTS = ("index", "find", "decode", "show", "draw", "prepare", "run", "resume", "training", "measures")
+TESTS = ("index", "find", "decode", "show", "draw", "prepare", "run", "resume", "training", "card", "export",
+         "measures")
 
 
 def floors(requirements):
