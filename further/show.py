@@ -310,10 +310,10 @@ def main(arguments=None):
                                      description="Show in the browser what a generator makes.")
     parser.add_argument("generator", nargs="?", type=Path, help="a generator.pt2; as it is, the newest in results/")
     path = parser.parse_args(arguments).generator
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that the temporary folder goes then, too
     try:
         path = path or newest()
         program, film = latent.Program(path), path.parent / "training.gif"
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that the temporary folder goes then, too
         with tempfile.TemporaryDirectory() as folder:
             os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False"}
             blocks = page(program, film if film.is_file() else None)
