@@ -1,8 +1,11 @@
 """What a class handed in: a folder's notebooks, folders and zips, one submission each, and the names that they go by."""
 
+import collections
 import hashlib
+import lzma
 import os
 import re
+import struct
 import unicodedata
 import zipfile
 import zlib
@@ -41,7 +44,7 @@ class Submission:
                 raise FaceError(f"{path.name} is no notebook: hand in the .ipynb file that Jupyter saved.")
             return path.read_bytes()
         except OSError as error:
-            raise FaceError(f"{path.name} cannot be read ({error.strerror}).") from None
+            raise FaceError(f"{path.name} cannot be read ({error.strerror or error}).") from None
 
 
 def submissions_in(folder, but=None):
@@ -67,12 +70,13 @@ def _names(paths):
     names = [listed([path.name if path.is_dir() else path.stem]) for path in paths]  # without unprintable characters
     pages = [re.sub(r"[^\w-]+", "_", unicodedata.normalize("NFKC", name)) for name in names]
     alike = [page.casefold() for page in pages]
+    taken, same = collections.Counter(alike), collections.Counter(names)
     for i, path in enumerate(paths):
         mark = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:6]
-        if alike.count(alike[i]) > 1 or alike[i] in ("", "_", "class", "con", "prn", "aux", "nul") or len(pages[i]) > 80:
+        if taken[alike[i]] > 1 or alike[i] in ("_", "class", "con", "prn", "aux", "nul") or len(pages[i]) > 80:
             pages[i] = f"{pages[i][:80]}-{mark}"
-        if names.count(names[i]) > 1:
-            names[i] = f"{names[i]} ({path.suffix[1:] or mark})"
+        if same[names[i]] > 1:
+            names[i] = f"{listed([path.name])} ({mark})"
     return names, pages
 
 
@@ -86,7 +90,7 @@ def _only(found, where):
 
 
 def _wanted(parts, suffix):
-    return parts[-1].lower().endswith(suffix) and not any(part.startswith((".", "__MACOSX")) for part in parts)
+    return parts[-1].lower().endswith(suffix) and not any(part.startswith((".", "__MACOSX")) and part != "." for part in parts)
 
 
 def _only_file(folder):
@@ -112,7 +116,7 @@ def _from_zip(path):
             name = _only([entry.filename for entry in entries if _wanted(entry.filename.split("/"), ".ipynb")], path.name)
             with archive.open(name) as file:
                 data = file.read(LARGEST + 1)
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError):
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError, NotImplementedError):
         raise FaceError(f"{path.name} is no zip that can be read: pack it again.") from None
     except RuntimeError:
         raise FaceError(f"{path.name} is locked with a password: pack it again without one.") from None
