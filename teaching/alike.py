@@ -10,8 +10,8 @@ the n are as near to one of the two, it says log2(n / (c + 2)) bits. The exercis
 they are more than it takes to pick one pair out of all, log2(n (n - 1) / 2). By this sum two exercises never make a pair,
 three that nobody else has do, and of those that many have it takes more.
 
-What this does not find: one or two exercises copied alone, a copy that was written anew line by line, and an answer that half
-the class copied. And it finds what is no copy: two who learned from one page on the web write alike as well.
+What this does not find: one or two exercises copied alone, a copy that was written anew line by line, and an answer that
+half the class copied. And it finds what is no copy: two who learned from one page on the web write alike as well.
 """
 
 import ast
@@ -45,7 +45,8 @@ def near_copies(answers):
             except ValueError as error:
                 left_out.append((exercise, name, str(error)))
         for one, other, alike, bits in _near(read):
-            found[one, other].append({"id": exercise, "alike": alike, "bits": bits, "answers": (sources[one], sources[other])})
+            found[one, other].append({"id": exercise, "alike": alike, "bits": bits,
+                                      "answers": (sources[one], sources[other])})
     pairs = [{"names": names, "bits": sum(each["bits"] for each in exercises), "exercises": exercises}
              for names, exercises in found.items()]
     learners = len(set().union(*answers.values()))
@@ -54,7 +55,7 @@ def near_copies(answers):
 
 
 def _near(read):
-    """Compare the answers to one exercise, {name: set of fragments}: yields (name, name, alike, bits) of those that are near."""
+    """Yield (name, name, alike, bits) for each two answers to one exercise, {name: set of fragments}, that are near."""
     names = sorted(read)
     n = len(names)
     if n < FEWEST:

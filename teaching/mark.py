@@ -87,7 +87,8 @@ def _judge_all(to_do, jobs, judge):
         threads = str(max(1, cores() // jobs))
         with concurrent.futures.ProcessPoolExecutor(min(jobs, len(to_do)), multiprocessing.get_context("spawn"),
                                                     _start_worker, (threads,)) as pool:
-            running = {pool.submit(_work, judge, submission, faces, learner["kept"]): learner for learner, submission in to_do}
+            running = {pool.submit(_work, judge, submission, faces, learner["kept"]): learner
+                       for learner, submission in to_do}
             try:
                 with Progress(total=len(running), desc="judging", unit=" submissions") as bar:
                     for future in concurrent.futures.as_completed(running):

@@ -120,8 +120,8 @@ def class_view(views):
     gallery = [{"name": view["name"], "page": view["page"], "measures": view["measures"].get("generated", {}),
                 "faces": png(view["pictures"].get("faces"), 416)} for view in judged]
     return {"views": views, "judged": len(judged), "ids": ids, "bars": bars, "mistakes": mistakes(of)[:MISTAKES],
-            "pairs": pairs[:PAIRS], "more_pairs": len(pairs[PAIRS:]), "left_out": left_out, "names": names, "gallery": gallery,
-            "stopped": [view for view in views if view["stopped"] or view["reason"] or view["altered"]]}
+            "pairs": pairs[:PAIRS], "more_pairs": len(pairs[PAIRS:]), "left_out": left_out, "names": names,
+            "gallery": gallery, "stopped": [view for view in views if view["stopped"] or view["reason"] or view["altered"]]}
 
 
 def mistakes(of):

@@ -20,7 +20,7 @@ MOST_ENTRIES = 10_000  # in a zip or a folder
 
 @dataclass
 class Submission:
-    """One learner's work. name: as the teacher sees it; page: the same as a file's name, without ending; path: where it lies."""
+    """One learner's work. name: to be shown; page: the same as a file's name, without its ending; path: where it lies."""
 
     name: str
     page: str
@@ -60,7 +60,7 @@ def submissions_in(folder, but=None):
     except OSError as error:
         raise FaceError(f"{folder} cannot be listed ({error.strerror}): name the folder of submissions.") from None
     if not paths:
-        raise FaceError(f"{folder} holds no submissions: put NAME.ipynb, NAME.zip or a folder NAME for each learner into it.")
+        raise FaceError(f"{folder} holds no submissions: put NAME.ipynb, NAME.zip or a folder NAME for each learner in.")
     names, pages = _names(paths)
     return [Submission(*both, path) for *both, path in zip(names, pages, paths, strict=True)]
 
@@ -90,7 +90,8 @@ def _only(found, where):
 
 
 def _wanted(parts, suffix):
-    return parts[-1].lower().endswith(suffix) and not any(part.startswith((".", "__MACOSX")) and part != "." for part in parts)
+    hidden = [part for part in parts if part.startswith((".", "__MACOSX")) and part != "."]
+    return parts[-1].lower().endswith(suffix) and not hidden
 
 
 def _only_file(folder):

@@ -8,8 +8,8 @@ import json
 from PIL import Image
 
 POINTS = {"get_dataloader": 4, "scale": 2, "discriminator": 6}
-WRONG = ("Expected: scale(x) to take values from 0.2 to {} to -0.6 to 0.4.\nGot: a tensor of shape (5, 3, 8, 8), float32, values\n"
-         "    from 0.2 to {}.\nWhy it matters: one range.\nWhere to look: the formula.")
+WRONG = ("Expected: scale(x) to take values from 0.2 to {} to -0.6 to 0.4.\nGot: a tensor of shape (5, 3, 8, 8), float32,\n"
+         "    values from 0.2 to {}.\nWhy it matters: one range.\nWhere to look: the formula.")
 
 
 def png(width=40, height=20):
@@ -19,8 +19,8 @@ def png(width=40, height=20):
     return base64.b64encode(file.getvalue()).decode()
 
 
-RUBRIC = ('<p><b>Rubric: 1 of 2 lines met</b></p><table><tr><td style="x">Data</td><td>square</td><td><b>met</b></td><td>fine</td>'
-          "</tr><tr><td>G</td><td>deep</td><td>not met</td><td>4 < 6</td></tr></table>")
+RUBRIC = ('<p><b>Rubric: 1 of 2 lines met</b></p><table><tr><td style="x">Data</td><td>square</td><td><b>met</b></td>'
+          "<td>fine</td></tr><tr><td>G</td><td>deep</td><td>not met</td><td>4 < 6</td></tr></table>")
 
 
 def result(**verdicts):
@@ -32,12 +32,14 @@ def result(**verdicts):
     for name, most in POINTS.items():
         verdict = verdicts.get(name, "passed")
         got = most if verdict in ("passed", "advice") else 0
-        exercises.append({"id": name, "points": got, "max": most, "verdict": verdict, "words": words[verdict], "seconds": 0.5,
-                          "answer": f"def {name}(x):\n    return x", "replaced": got == 0})
+        exercises.append({"id": name, "points": got, "max": most, "verdict": verdict, "words": words[verdict],
+                          "seconds": 0.5, "answer": f"def {name}(x):\n    return x", "replaced": got == 0})
     return {"submission": "notebook", "seconds": 28.4, "stopped": None, "exercises": exercises,
-            "questions": [{"id": "question-1", "max": 3, "answer": "Soft hair."}, {"id": "question-2", "max": 3, "answer": ""}],
-            "cells_failed": [], "measures": {"count": 1000, "real": {"sliced Wasserstein": 10.8, "MS-SSIM": 0.26, "memorised": 0.011},
-                                             "generated": {"sliced Wasserstein": 26.8, "MS-SSIM": 0.298, "memorised": 0.0}},
+            "questions": [{"id": "question-1", "max": 3, "answer": "Soft hair."},
+                          {"id": "question-2", "max": 3, "answer": ""}],
+            "cells_failed": [],
+            "measures": {"count": 1000, "real": {"sliced Wasserstein": 10.8, "MS-SSIM": 0.26, "memorised": 0.011},
+                         "generated": {"sliced Wasserstein": 26.8, "MS-SSIM": 0.298, "memorised": 0.0}},
             "pictures": {"faces": png(), "curves": png()}, "report": RUBRIC, "altered": []}
 
 

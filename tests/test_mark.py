@@ -41,8 +41,21 @@ def judged(out):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
+    """A class's folder, whose submissions are judged one after the other in this process, which is quicker."""
+    monkeypatch.setattr(mark, "_judge_all", one_by_one)
+    return tmp_path / "class"
+
+
+@pytest.fixture
+def judged_apart(tmp_path, monkeypatch):
+    """The same, judged in processes of their own."""
     monkeypatch.setattr(mark, "FACES", 8)
     return tmp_path / "class"
+
+
+def one_by_one(to_do, jobs, judge):
+    for learner, submission in to_do:
+        learner.update(mark._work(judge, submission, None, learner["kept"]))
 
 
 # --- What was handed in -----------------------------------------------------------------------------------------------
@@ -89,7 +102,8 @@ def test_what_is_no_notebook_has_a_reason(tmp_path, monkeypatch):
         except FaceError as error:
             said[one.name] = str(error)
     words = {"out": "holds no notebook", "two": "holds 2 notebooks (a.ipynb, b.ipynb)", "none": "holds no notebook",
-             "link": "holds no notebook", "page": "page.pdf is no notebook", "cut": "no zip that can be read", "big": "larger than", "bomb": "larger than"}
+             "link": "holds no notebook", "page": "page.pdf is no notebook", "cut": "no zip that can be read",
+             "big": "larger than", "bomb": "larger than"}
     assert said.keys() == words.keys() and all(words[name] in said[name] for name in words), said
 
 
@@ -104,8 +118,8 @@ def test_the_zip_s_directory_may_lie_about_sizes(tmp_path, monkeypatch):
 
 
 def test_names_that_differ_little_do_not_meet(tmp_path):
-    for name in ("Ada.ipynb", "ada.ipynb", "a da.ipynb", "a_da.ipynb", "class.ipynb", "x.ipynb", "x.zip", "\u00c4.ipynb", "x" * 200,
-                 "a\u0308.ipynb", "Con.ipynb", "..ipynb.ipynb"[1:], os.fsdecode(b"\xff.ipynb"), os.fsdecode(b"\xfe.ipynb")):
+    for name in ("Ada.ipynb", "ada.ipynb", "a da.ipynb", "a_da.ipynb", "class.ipynb", "x.ipynb", "x.zip", "\u00c4.ipynb",
+                 "x" * 200, "a\u0308.ipynb", "Con.ipynb", "..ipynb.ipynb"[1:], os.fsdecode(b"\xff.ipynb"), os.fsdecode(b"\xfe.ipynb")):
         (tmp_path / name).write_text("1")
     found = submissions_in(tmp_path)
     assert len(found) == 13  # one is hidden
@@ -129,20 +143,20 @@ def test_a_folder_that_is_none_or_empty_is_one_line(tmp_path, capsys):
 # --- Marks ------------------------------------------------------------------------------------------------------------
 
 
-def test_marks_and_reasons(folder):
-    hand_in(folder, ada=result(), bob=result(scale="wrong", discriminator="advice"), cy="fault",
+def test_marks_and_reasons(judged_apart):
+    hand_in(judged_apart, ada=result(), bob=result(scale="wrong", discriminator="advice"), cy="fault",
             dee=result(scale="stopped") | {"stopped": "memory: more than 4 GB"})
-    (folder / "eve.txt").write_text("sorry")
-    found, done = run(folder, jobs=2, advice=0.5)
+    (judged_apart / "eve.txt").write_text("sorry")
+    found, done = run(judged_apart, jobs=2, advice=0.5)
     assert done == (5, 4)
-    assert list(found["ada"]) == ["name", "get_dataloader", "scale", "discriminator", "question-1", "question-2", "sum", "stopped",
-                                  "seconds"]
+    assert list(found["ada"]) == ["name", "get_dataloader", "scale", "discriminator", "question-1", "question-2", "sum",
+                                  "stopped", "seconds"]
     assert found["ada"]["sum"] == "12" and found["ada"]["question-1"] == "" and found["ada"]["seconds"] == "28"
     assert found["bob"]["scale"] == "0" and found["bob"]["discriminator"] == "3" and found["bob"]["sum"] == "7"
     assert "ZeroDivisionError" in found["cy"]["stopped"] and found["cy"]["sum"] == ""
     assert found["dee"]["stopped"] == "memory: more than 4 GB" and found["dee"]["sum"] == "10"
     assert "eve.txt is no notebook" in found["eve"]["stopped"]
-    assert "eve.txt is no notebook" in (folder.with_name("marks") / "eve.html").read_text()
+    assert "eve.txt is no notebook" in (judged_apart.with_name("marks") / "eve.html").read_text()
 
 
 def test_advice_costs_nothing_unless_asked(folder):
@@ -206,7 +220,8 @@ def test_no_cell_is_a_formula(folder):
     assert "=1+1" in marks.read(out / "marks.csv") and len(marks.read(out / "marks.csv")) == 5
 
 
-@pytest.mark.parametrize("held", [b"", b"\0\0name", b"name\n\n", b"no such,columns\nada,1\n", "name,\u00e9\n".encode("utf-16")])
+@pytest.mark.parametrize("held", [b"", b"\0\0name", b"name\n\n", b"no such,columns\nada,1\n",
+                                  "name,\u00e9\n".encode("utf-16")])
 def test_a_table_that_is_none_is_replaced_and_kept(folder, held):
     hand_in(folder, ada=result())
     out = folder.with_name("marks")
@@ -269,14 +284,15 @@ def test_a_learner_s_page_holds_all_of_it(folder):
     text = re.sub(r"\s+", " ", (folder.with_name("marks") / "ada.html").read_text())
     for words in ("<strong>7 of 18 points", "2 questions not marked yet", "Judged in 28 s", "scale: wrong, 0 of 2",
                   "<dt>Expected</dt>", "values from 0.2 to 0.7.</dd>", "discriminator: advice, 3 of 6", "D has no dropout",
-                  "<details><summary>The answer</summary><pre>def scale", "Soft hair.", "Not answered", "measured on 1000 faces",
-                  "26.8", "0.011", "4 &lt; 6", "D = Discriminator(64)", "the solution took this answer&#39;s place"):
+                  "<details><summary>The answer</summary><pre>def scale", "Soft hair.", "Not answered",
+                  "measured on 1000 faces", "26.8", "0.011", "4 &lt; 6", "D = Discriminator(64)", "the solution took this answer&#39;s place"):
         assert words in text or words.replace("&#39;", "'") in text, words
     assert text.count("data:image/png;base64,") == 2
 
 
 def test_the_class_s_page(folder):
-    wrong = [changed(result(scale="wrong"), "scale", words=classroom.WRONG.format(number, number)) for number in (0.7, 0.8, -1)]
+    wrong = [changed(result(scale="wrong"), "scale", words=classroom.WRONG.format(number, number))
+             for number in (0.7, 0.8, -1)]
     hand_in(folder, ada=wrong[0], bob=wrong[1], cy=wrong[2], dee=result(scale="stopped") | {"stopped": "prints without end"},
             eve=result(discriminator="not begun"), fay=result() | {"altered": ["problem_unittests.py"]})
     run(folder)
@@ -304,7 +320,8 @@ def test_a_picture_that_unpacks_to_too_much_is_left_out(monkeypatch):
 
 
 def test_texts_without_end_are_cut(folder):
-    hand_in(folder, ada=changed(result(scale="wrong"), "scale", words="Expected: " + "x" * 3_000_000, answer="y" * 3_000_000))
+    endless = 3_000_000 * "x"
+    hand_in(folder, ada=changed(result(scale="wrong"), "scale", words=f"Expected: {endless}", answer=endless))
     run(folder)
     assert (folder.with_name("marks") / "ada.html").stat().st_size < 100_000
 
@@ -338,13 +355,14 @@ if __name__ == "__main__":
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_run_that_was_stopped_goes_on(folder, number):
-    hand_in(folder, **{name: result() | {"submission": name} for name in "abcdef"})
-    (folder.parent / "slow.py").write_text(SLOW)
+def test_a_run_that_was_stopped_goes_on(judged_apart, number):
+    hand_in(judged_apart, **{name: result() | {"submission": name} for name in "abcdef"})
+    (judged_apart.parent / "slow.py").write_text(SLOW)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
-    process = subprocess.Popen([sys.executable, "slow.py"], cwd=folder.parent, env=environment, text=True, stderr=subprocess.PIPE)
-    began, ended = folder.parent / "began", folder.parent / "ended"
-    out = folder.with_name("class-marks")
+    process = subprocess.Popen([sys.executable, "slow.py"], cwd=judged_apart.parent, env=environment, text=True,
+                               stderr=subprocess.PIPE)
+    began, ended = judged_apart.parent / "began", judged_apart.parent / "ended"
+    out = judged_apart.with_name("class-marks")
     until = time.monotonic() + 60
     while not (began.exists() and began.stat().st_size >= 4) and time.monotonic() < until:
         time.sleep(0.1)
@@ -356,23 +374,23 @@ def test_a_run_that_was_stopped_goes_on(folder, number):
         time.sleep(0.1)
     assert ended.stat().st_size == 4  # the two that were begun were ended, and no other was begun
     assert judged(out) == 2
-    assert mark.mark(folder, out, judge=follow) == (6, 4)
+    assert mark.mark(judged_apart, out, judge=follow) == (6, 4)
     assert judged(out) == 6 and len(rows(out)) == 6
 
 
 # --- The real judge ---------------------------------------------------------------------------------------------------
 
 
-def test_with_the_real_judge(folder):
+def test_with_the_real_judge(judged_apart):
     notebook = json.loads((ROOT / "face_generation.ipynb").read_text(encoding="utf-8"))
     for cell in notebook["cells"]:
         marks_of = cell["metadata"].get("nbgrader", {})
         if marks_of.get("grade_id") == "scale":
             cell["source"] = "def scale(x, feature_range=(-1, 1)):\n    return x"
-    hand_in(folder, ada=notebook)
-    (folder / "bob.ipynb").write_text("no notebook")
-    out = folder.with_name("marks")
-    assert mark.mark(folder, out) == (2, 2)
+    hand_in(judged_apart, ada=notebook)
+    (judged_apart / "bob.ipynb").write_text("no notebook")
+    out = judged_apart.with_name("marks")
+    assert mark.mark(judged_apart, out) == (2, 2)
     found = rows(out)
     assert found["ada"]["scale"] == "0" and float(found["ada"]["sum"]) == 39 and found["ada"]["stopped"] == ""
     assert "no notebook" in found["bob"]["stopped"]
