@@ -10,6 +10,7 @@ user may write, /dev/shm, the network. That is what a container and a user witho
 
 import contextlib
 import os
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -112,6 +113,15 @@ def _lives(process):
         return False
 
 
+def _groups(processes):
+    """The process groups that these belong to; none on Windows."""
+    groups = set()
+    for process in processes if os.name != "nt" else ():
+        with contextlib.suppress(OSError):
+            groups.add(os.getpgid(process.pid))
+    return groups
+
+
 def _marked(token):
     """The living processes whose environment holds the run's mark."""
     found = []
@@ -125,16 +135,18 @@ def _marked(token):
 def end_all(top, token, seconds=20):
     """End the tree under `top` and whatever left it, the root last. Returns whether nothing is left.
 
-    All are stopped first, so that none starts another while the next is killed; then killed, again and again until a
-    look finds none. The root adopts, on Linux, what its descendants leave behind (adopt_orphans).
+    Groups of processes are killed whole, in one call, so that none starts another while the next is killed; again and
+    again, until a look finds none. The root adopts, on Linux, what its descendants leave behind (adopt_orphans).
     """
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         below = under(top)[1:]
-        for act in ("suspend", "kill"):
-            for process in below:
-                with contextlib.suppress(psutil.Error):
-                    getattr(process, act)()
+        for group in _groups(below) - _groups([psutil.Process(), *under(top)[:1]]):
+            with contextlib.suppress(OSError):
+                os.killpg(group, signal.SIGKILL)
+        for process in below:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
         if not below:
             left = _marked(token)
             for process in left:

@@ -168,7 +168,7 @@ def _set_aside(assembled, at, stopped, ran, dropped):
 
 def _run_once(assembled, faces, limits, hidden, ran, dropped, until):
     """Run the cells in a fresh folder by a process of its own. Returns: the index of the last cell begun, why it stopped."""
-    token = secrets.token_hex(8)
+    token = f"{os.getpid()}-{secrets.token_hex(8)}"
     with tempfile.TemporaryDirectory(prefix="face-", ignore_cleanup_errors=True) as folder:
         folder = Path(os.path.realpath(folder))
         work = folder / "work"

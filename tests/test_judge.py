@@ -147,10 +147,10 @@ def points(judged):
 
 
 def nothing_left():
-    """Is no process of a run alive?"""
+    """Is no process of a run alive that this process started?"""
     for process in psutil.process_iter():
         try:
-            if MARK in process.environ() and process.status() != psutil.STATUS_ZOMBIE:
+            if process.environ().get(MARK, "").startswith(f"{os.getpid()}-") and process.status() != psutil.STATUS_ZOMBIE:
                 return False
         except (psutil.Error, OSError):
             pass
