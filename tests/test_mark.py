@@ -119,7 +119,8 @@ def test_the_zip_s_directory_may_lie_about_sizes(tmp_path, monkeypatch):
 
 def test_names_that_differ_little_do_not_meet(tmp_path):
     for name in ("Ada.ipynb", "ada.ipynb", "a da.ipynb", "a_da.ipynb", "class.ipynb", "x.ipynb", "x.zip", "\u00c4.ipynb",
-                 "x" * 200, "a\u0308.ipynb", "Con.ipynb", "..ipynb.ipynb"[1:], os.fsdecode(b"\xff.ipynb"), os.fsdecode(b"\xfe.ipynb")):
+                 "x" * 200, "a\u0308.ipynb", "Con.ipynb", ".hidden.ipynb", os.fsdecode(b"\xff.ipynb"),
+                 os.fsdecode(b"\xfe.ipynb")):
         (tmp_path / name).write_text("1")
     found = submissions_in(tmp_path)
     assert len(found) == 13  # one is hidden
@@ -285,8 +286,9 @@ def test_a_learner_s_page_holds_all_of_it(folder):
     for words in ("<strong>7 of 18 points", "2 questions not marked yet", "Judged in 28 s", "scale: wrong, 0 of 2",
                   "<dt>Expected</dt>", "values from 0.2 to 0.7.</dd>", "discriminator: advice, 3 of 6", "D has no dropout",
                   "<details><summary>The answer</summary><pre>def scale", "Soft hair.", "Not answered",
-                  "measured on 1000 faces", "26.8", "0.011", "4 &lt; 6", "D = Discriminator(64)", "the solution took this answer&#39;s place"):
-        assert words in text or words.replace("&#39;", "'") in text, words
+                  "measured on 1000 faces", "26.8", "0.011", "4 &lt; 6", "D = Discriminator(64)",
+                  "the solution took this answer's place"):
+        assert words in text, words
     assert text.count("data:image/png;base64,") == 2
 
 
@@ -358,7 +360,8 @@ if __name__ == "__main__":
 def test_a_run_that_was_stopped_goes_on(judged_apart, number):
     hand_in(judged_apart, **{name: result() | {"submission": name} for name in "abcdef"})
     (judged_apart.parent / "slow.py").write_text(SLOW)
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
+                                "TMPDIR": str(judged_apart.parent)}
     process = subprocess.Popen([sys.executable, "slow.py"], cwd=judged_apart.parent, env=environment, text=True,
                                stderr=subprocess.PIPE)
     began, ended = judged_apart.parent / "began", judged_apart.parent / "ended"
