@@ -62,7 +62,8 @@ def _view(learner, row, advice):
                                    "pictures": {}, "report": None, "seconds": 0, "altered": []}
     exercises = [each | {"given": marks.points(each, advice), "parts": four_parts(each["words"])}
                  for each in result["exercises"]]
-    questions = [each | {"given": row[each["id"]]} for each in result["questions"]]
+    questions = [each | {"given": row[each["id"]], "answer": re.sub(r"(?<=\S)\n(?![\s\d*+>#|-]|```)", " ", each["answer"])}
+                 for each in result["questions"]]  # a single line's end is none in Markdown
     return result | {
         "name": learner["name"], "page": learner["page"], "reason": learner["reason"], "sum": row["sum"], "advice": advice,
         "of": sum(each["max"] for each in exercises + questions), "exercises": exercises, "questions": questions,

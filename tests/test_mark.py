@@ -1,6 +1,7 @@
 """A folder of submissions becomes marks and pages: with made-up results, and with the real judge."""
 
 import csv
+import functools
 import html.parser
 import json
 import os
@@ -18,6 +19,8 @@ from classroom import changed, follow, hand_in, png, result
 
 from common import FaceError
 from teaching import mark, marks, page, submissions
+from teaching.limits import Limits
+from teaching.run import judge
 from teaching.submissions import submissions_in
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -303,7 +306,7 @@ def test_the_class_s_page(folder):
     assert "3 x scale" in text and "to # to # to #" in text and "1 x scale" in text
     assert re.search(r"3 x scale.*?</dl> <p> *<a href=\"ada.html\">ada</a>, <a href=\"bob.html\">bob</a>, "
                      r"<a href=\"cy.html\">cy</a> *</p>", text)
-    bars = re.findall(r"<div>(\w+)</div>", text)
+    bars = re.findall(r"<div><strong>(\w+)</strong>", text)
     assert bars == ["scale", "discriminator", "get_dataloader"]  # most failures first
     assert all(words in text for words in ("2 passed", "3 wrong", "1 stopped", "1 not begun"))
     assert "prints without end" in text and "changed problem_unittests.py" in text
@@ -384,18 +387,31 @@ def test_a_run_that_was_stopped_goes_on(judged_apart, number):
 # --- The real judge ---------------------------------------------------------------------------------------------------
 
 
-def test_with_the_real_judge(judged_apart):
+@pytest.fixture
+def narrow(tmp_path):
+    """The judge with a reference whose networks are narrow, and with time for a machine that has other work."""
+    pytest.importorskip("ipykernel")
+    import submissions as made
+    made.write(made.solved(), tmp_path / "narrow.ipynb")
+    return functools.partial(judge, limits=Limits(whole=1200, cell=120, given=300), reference=tmp_path / "narrow.ipynb")
+
+
+def test_with_the_real_judge(judged_apart, narrow, monkeypatch):
+    monkeypatch.setattr(mark, "FACES", 60)
     notebook = json.loads((ROOT / "face_generation.ipynb").read_text(encoding="utf-8"))
-    for cell in notebook["cells"]:
-        marks_of = cell["metadata"].get("nbgrader", {})
-        if marks_of.get("grade_id") == "scale":
-            cell["source"] = "def scale(x, feature_range=(-1, 1)):\n    return x"
     hand_in(judged_apart, ada=notebook)
-    (judged_apart / "bob.ipynb").write_text("no notebook")
+    for cell in notebook["cells"]:
+        if cell["metadata"].get("nbgrader", {}).get("grade_id") == "scale":
+            cell["source"] = "def scale(x, feature_range=(-1, 1)):\n    return x"
+    with zipfile.ZipFile(judged_apart / "bob.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("work/face_generation.ipynb", json.dumps(notebook))
+    (judged_apart / "cy.ipynb").write_text("no notebook")
     out = judged_apart.with_name("marks")
-    assert mark.mark(judged_apart, out) == (2, 2)
+    assert mark.mark(judged_apart, out, jobs=2, judge=narrow) == (3, 3)
     found = rows(out)
-    assert found["ada"]["scale"] == "0" and float(found["ada"]["sum"]) == 39 and found["ada"]["stopped"] == ""
-    assert "no notebook" in found["bob"]["stopped"]
-    text = (out / "ada.html").read_text(encoding="utf-8")
-    assert "scale: wrong, 0 of 2" in text and "<h2>Rubric</h2>" in text and text.count("data:image/png;base64,") == 2
+    assert {name: (row["sum"], row["scale"]) for name, row in found.items()} == {
+        "ada": ("41", "2"), "bob": ("39", "0"), "cy": ("", "")}
+    assert "is no notebook" in found["cy"]["stopped"] and not found["ada"]["stopped"] + found["bob"]["stopped"]
+    text = (out / "bob.html").read_text(encoding="utf-8")
+    assert "scale: wrong, 0 of 2" in text and "<dt>Where to look</dt>" in text and "<h2>Rubric</h2>" in text
+    assert text.count("data:image/png;base64,") == 2 and "measured on 1000 faces" in text
