@@ -77,13 +77,19 @@ def read(path):
         notebook = json.loads(path.read_bytes())
         if isinstance(notebook, dict) and "worksheets" in notebook:  # of Jupyter before 2015
             notebook = nbformat.convert(nbformat.from_dict(notebook), 4)
-        cells = [_cell(cell) for cell in notebook["cells"] if isinstance(cell, dict)]
+        cells = of_notebook(notebook)
     except OSError as error:
         raise FaceError(f"{path.name} cannot be read ({error.strerror}): hand it in again.") from None
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise FaceError(f"{path.name} is no notebook: hand in the .ipynb file that Jupyter saved.") from None
     if len(cells) > MOST_CELLS:
         raise FaceError(f"{path.name} has more than {MOST_CELLS:,} cells: remove those that are not yours.")
+    return cells
+
+
+def of_notebook(notebook):
+    """The code and text cells of a notebook that was read already: list of Cell of kind "own"."""
+    cells = [_cell(cell) for cell in notebook["cells"] if isinstance(cell, dict)]
     return [cell for cell in cells if cell.type in ("code", "markdown")]
 
 

@@ -34,7 +34,10 @@ def fresh_checks(source, path):
 
     from IPython import get_ipython
 
-    get_ipython().ast_transformers.clear()  # nobody rewrites the check's cell
+    shell = get_ipython()
+    for hooks in (shell.ast_transformers, shell.input_transformers_post, shell.events.callbacks["pre_execute"],
+                  shell.events.callbacks["pre_run_cell"]):
+        hooks.clear()  # nobody rewrites the check's cell
     module = sys.modules["problem_unittests"] = types.ModuleType("problem_unittests")
     module.__file__ = path
     exec(compile(source, path, "exec"), module.__dict__)

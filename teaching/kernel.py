@@ -23,6 +23,7 @@ from teaching import guard
 from teaching.cells import names_set
 from teaching.limits import Limits, adopt_orphans, limit_this_process
 
+PASSED = ("passed", "advice")
 GRACE = 5  # seconds for a cell to end that was interrupted
 GUARD = Path(guard.__file__).read_text(encoding="utf-8")
 
@@ -38,6 +39,11 @@ class Client(NotebookClient):
         super().__init__(new_notebook(), allow_errors=True, kernel_name="python3", kernel_manager_class=AsyncKernelManager,
                          coalesce_streams=True)
         self.limits, self.shown, self.all_shown, self.flood = limits, 0, 0, asyncio.Event()
+        self.went_well = True  # by the kernel's reply, whatever was shown
+        self.on_cell_executed = self.replied
+
+    def replied(self, cell, cell_index, execute_reply):
+        self.went_well = execute_reply["content"]["status"] == "ok"
 
     def process_message(self, msg, cell, cell_index):
         if msg["msg_type"] in ("stream", "display_data", "update_display_data", "execute_result"):
@@ -128,7 +134,7 @@ class Run:
 
     async def all(self):
         cells = self.job["cells"]
-        await self.prepare(0, f"refuse_outside({self.job['hidden']!r}, {self.job['allowed']!r})")
+        await self.prepare(f"refuse_outside({self.job['hidden']!r}, {self.job['allowed']!r})")
         for index, cell in enumerate(cells):
             exercise, kind = cell["exercise"], cell["kind"]
             if kind == "check":
@@ -146,7 +152,7 @@ class Run:
         tell(start=index)
         began = time.monotonic()
         if "rubric_report" in cell["source"]:
-            await self.genuine_checks(index)
+            await self.genuine_checks()
         seconds = self.limits.given if cell["kind"] == "given" else self.limits.cell
         outputs, late = await self.client.run(cell["source"], index, seconds)
         tell(end=index, outputs=outputs, late=late, error=last_error(outputs), seconds=time.monotonic() - began)
@@ -159,12 +165,14 @@ class Run:
         if late:
             outputs, found, words = [], "stopped", f"The cell with the answer was interrupted ({late})."
         else:
-            await self.genuine_checks(index)
+            error = await self.genuine_checks()
             outputs, late = await self.client.run(self.job["cells"][index]["source"], index, self.limits.cell)
             found, words = verdict(outputs, late, self.trouble.get(exercise))
+            if found in PASSED and (error or not self.client.went_well):
+                found, words = "wrong", f"The check could not be run as it is: {': '.join(error or ('', 'its error was hidden'))}."
         tell(end=index, outputs=outputs, late=late, error=None, seconds=time.monotonic() - began)
         tell(exercise=exercise, verdict=found, words=words)
-        if found not in ("passed", "advice"):
+        if found not in PASSED:
             self.replaced.add(exercise)
             for at, cell in enumerate(self.job["cells"]):
                 if cell["kind"] == "answer" and cell["exercise"] == exercise:
@@ -173,13 +181,28 @@ class Run:
     async def solve(self, index, cell):
         await self.client.run(cell["reference"], index, self.limits.given, history=False)
 
-    async def genuine_checks(self, index):
-        """Have `tests` be the checks, whatever a learner's cell has made of them."""
-        await self.prepare(index, f"tests = fresh_checks({self.checks!r}, {str(self.folder / 'problem_unittests.py')!r})")
+    async def genuine_checks(self):
+        """Have `tests` be the checks, whatever a learner's cell has made of them. Returns: an error's name and text, or None."""
+        return await self.prepare(f"tests = fresh_checks({self.checks!r}, {str(self.folder / 'problem_unittests.py')!r})")
 
-    async def prepare(self, index, line):
-        """Run a line in the kernel that may use the functions of guard.py; they do not stay there."""
-        await self.client.run(f"{GUARD}\n\n{line}\ndel refuse_outside, fresh_checks", index, self.limits.given, history=False)
+    async def prepare(self, line):
+        """Run a line in the kernel that may use the functions of guard.py; they do not stay there.
+
+        It is sent as an expression to evaluate, not as a cell: what a learner has hooked into cells does not see it.
+        Returns: (name, text) of an error, or None.
+        """
+        code = f"{GUARD}\n\n{line}\ndel refuse_outside, fresh_checks"
+        message = self.client.kc.execute("", silent=True, store_history=False, user_expressions={"done": f"exec({code!r})"})
+        try:
+            reply = await asyncio.wait_for(self.client.async_wait_for_reply(message), self.limits.given)
+            done = reply["content"]["user_expressions"]["done"]
+            return None if done["status"] == "ok" else (str(done.get("ename")), str(done.get("evalue")))
+        except asyncio.TimeoutError:
+            raise Stop(f"time: more than {self.limits.given:g} s before a cell began") from None
+        except DeadKernelError:
+            raise Stop("the kernel ended between two cells") from None
+        except (LookupError, TypeError):
+            return "KernelError", "the kernel did not answer as a kernel does"
 
     def overrides(self, source):
         """Does a cell of the learner's own set what a solution stands for now?"""

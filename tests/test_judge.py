@@ -16,7 +16,6 @@ import submissions as made  # noqa: E402
 
 from common import FaceError  # noqa: E402
 from faces.draw import draw_faces  # noqa: E402
-from teaching import cells  # noqa: E402
 from teaching.limits import MARK, Limits  # noqa: E402
 from teaching.run import judge  # noqa: E402
 
@@ -75,6 +74,13 @@ class Rewrite(ast.NodeTransformer):
     def visit(self, cell):
         return ast.parse("print('Tests Passed')") if "test_" in ast.unparse(cell) else cell
 get_ipython().ast_transformers.append(Rewrite())
+rewrite = lambda lines: ["print('Tests Passed')\\n"] if "test_" in "".join(lines) else lines
+get_ipython().input_transformers_post.append(rewrite)
+def swap(*_):
+    global tests
+    tests.test_losses = tests.test_mode_difference = lambda *_: print("Tests Passed")
+get_ipython().events.register("pre_run_cell", swap)
+get_ipython().showtraceback = lambda *_, **__: None
 '''
 EXIT = '''
 def mode_difference(G, z, one, other, training):
@@ -122,7 +128,7 @@ SUBMISSIONS = {
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory):
     folder = tmp_path_factory.mktemp("faces")
-    draw_faces(folder / "drawn", 60)
+    draw_faces(folder / "drawn", 300)
     return folder
 
 
@@ -225,8 +231,8 @@ def short_of(notebook):
     ("import os, signal\nos.kill(os.getppid(), signal.SIGKILL)", "the process that ran the notebook ended (killed)"),
     ("import os\nos.abort()", "the kernel ended in the middle of a cell"),
     ("exit()\nimport time\ntime.sleep(10)", "the kernel ended in the middle of a cell"),
-], ids=["never ends", "never ends, in its cell", "prints", "shows", "cannot be interrupted", "memory", "forks", "leaves processes",
-        "disk", "empty files", "_exit", "kills its parent", "aborts", "exit()"])
+], ids=["never ends", "never ends, in its cell", "prints", "shows", "cannot be interrupted", "memory", "forks",
+        "leaves processes", "disk", "empty files", "_exit", "kills its parent", "aborts", "exit()"])
 def test_an_answer_that_takes_too_much_loses_its_own_points_only(answer, line, faces, short, tmp_path):
     limits = Limits(whole=600, cell=20, given=200, memory=3 << 29, processes=24, disk=200 << 20)
     submission = made.write(short_of(made.answered(SOLVED, scale=answer)), tmp_path / "one.ipynb")
