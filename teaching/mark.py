@@ -121,7 +121,7 @@ def _work(judge, submission, faces, kept):
     """In a worker: judge one submission and keep the result. Returns what the learner's entry gets."""
     try:
         with tempfile.TemporaryDirectory(prefix="submission-") as folder:
-            path = Path(folder) / "notebook.ipynb"
+            path = Path(folder) / f"{submission.page}.ipynb"
             path.write_bytes(submission.notebook())
             result = judge(path, faces)
     except SystemExit:
