@@ -110,7 +110,15 @@ def test_a_copy_that_was_changed_a_little_is_told():
             changed = sources["s003"].replace("__init__( )\n", "__init__( )\n        self.size = channels\n")
             assert changed != sources["s003"]
             sources["s003"] = changed
-    assert told(answers).keys() >= {("s003", "s005")}
+    assert set(told(answers)["s003", "s005"]) >= {"network 1", "network 2"}
+
+
+def test_a_long_scaffold_hides_no_copy():
+    given = "".join(f"table[{n}] = look_up(x, {n}) + 1\n" for n in range(100))
+    answers = {task: {name: given + source for name, source in sources.items()} for task, sources in a_class(30).items()}
+    for sources in answers.values():
+        sources["s003"] = disguised(sources["s005"])
+    assert list(told(answers)) == [("s003", "s005")]
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -303,7 +303,7 @@ def test_the_class_s_page(folder):
     run(folder)
     text = re.sub(r"\s+", " ", (folder.with_name("marks") / "class.html").read_text())
     assert "6 submissions, 6 judged" in text
-    assert "3 x scale" in text and "to # to # to #" in text and "1 x scale" in text
+    assert re.findall(r"<h3>(\d+) x (\w+)</h3>", text) == [("3", "scale"), ("1", "scale")] and "to # to # to #" in text
     assert re.search(r"3 x scale.*?</dl> <p> *<a href=\"ada.html\">ada</a>, <a href=\"bob.html\">bob</a>, "
                      r"<a href=\"cy.html\">cy</a> *</p>", text)
     bars = re.findall(r"<div><strong>(\w+)</strong>", text)
