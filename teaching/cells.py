@@ -12,8 +12,6 @@ import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import nbformat
-
 from common import FaceError
 
 REFERENCE = Path(__file__).resolve().parent.parent / "face_generation.ipynb"
@@ -44,6 +42,7 @@ class Cell:
     reference: str = ""
     metadata: dict = field(default_factory=dict)
     outputs: tuple = ()
+    attachments: dict = field(default_factory=dict)
 
 
 def scaffold(source, is_code=True):
@@ -73,11 +72,8 @@ def read(path):
     path = Path(path)
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise FaceError(f"{path.name} is larger than {MOST_BYTES // 1_000_000} MB: clear some outputs and hand it in again.")
-        notebook = json.loads(path.read_bytes())
-        if isinstance(notebook, dict) and "worksheets" in notebook:  # of Jupyter before 2015
-            notebook = nbformat.convert(nbformat.from_dict(notebook), 4)
-        cells = of_notebook(notebook)
+            raise FaceError(f"{path.name} is larger than {MOST_BYTES // 1_000_000} MB: clear outputs and hand it in again.")
+        cells = of_notebook(json.loads(path.read_bytes()))
     except OSError as error:
         raise FaceError(f"{path.name} cannot be read ({error.strerror}): hand it in again.") from None
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
@@ -101,8 +97,10 @@ def _cell(cell):
     nbgrader = metadata.get("nbgrader")
     grade_id = nbgrader.get("grade_id") if isinstance(nbgrader, dict) else ""
     outputs = cell.get("outputs") if isinstance(cell.get("outputs"), list) else []
+    attachments = cell.get("attachments")
     return Cell("own", str(cell.get("cell_type")), source, str(cell.get("id", "")), str(grade_id or ""), metadata=metadata,
-                outputs=tuple(output for output in outputs if isinstance(output, dict)))
+                outputs=tuple(output for output in outputs if isinstance(output, dict)),
+                attachments=attachments if isinstance(attachments, dict) else {})
 
 
 def read_reference(path=REFERENCE):
@@ -165,7 +163,8 @@ def assemble(release, submitted):
         elif cell.kind == "question":
             written = [found[place].source] if place in found else []
             written = [text for text in written + texts.get(place, []) if text.strip() not in ("", TEXT_STUB)]
-            cell = replace(cell, source="\n\n".join(written) or cell.source)
+            pictures = found[place].attachments if place in found else {}
+            cell = replace(cell, source="\n\n".join(written) or cell.source, attachments=pictures)
         elif place in found:
             cell = replace(cell, outputs=found[place].outputs)
         cells += [cell, *beside.get(place, [])]

@@ -1,11 +1,12 @@
 """nbgrader's autograder with the judge's fairness: two steps that nbgrader_config.py puts into `nbgrader autograde`.
 
 `PutBack` rebuilds what was handed in: all cells of the release, the learner's answers, and the learner's own cells, with
-nbgrader's marks in the cells where they belong. `Run` takes the place of nbgrader's Execute: it runs that notebook as judge()
-does, with the solution in the place of an answer that failed, and writes into each cell what it showed. So nbgrader scores
-the checks by what they said of the learner's answers, and the feedback page shows it.
+nbgrader's marks in the cells where they belong. `Run` takes the place of nbgrader's Execute: it runs that notebook as
+judge() does, with the solution in the place of an answer that failed, and writes into each cell what it showed. So nbgrader
+scores the checks by what they said of the learner's answers, and the feedback page shows it.
 """
 
+import textwrap
 from pathlib import Path
 
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
@@ -16,6 +17,8 @@ from teaching import cells
 from teaching.kernel import PASSED
 from teaching.limits import Limits
 from teaching.run import ROOT, execute
+
+WIDE = 92  # characters in a line of the feedback page
 
 
 class _Step(NbGraderPreprocessor):
@@ -41,9 +44,11 @@ class PutBack(_Step):
 
 def _notebook_cell(cell, number):
     """A cell of an assembled notebook, for a notebook file; the learner's own are told by `own`."""
-    new = new_code_cell if cell.type == "code" else new_markdown_cell
-    metadata = {key: value for key, value in cell.metadata.items() if key in ("nbgrader", "tags")}
-    return new(cell.source, id=cell.id if cell.kind != "own" and cell.id else f"own-{number}", metadata=metadata)
+    parts = {"id": cell.id if cell.kind != "own" and cell.id else f"own-{number}",
+             "metadata": {key: value for key, value in cell.metadata.items() if key in ("nbgrader", "tags")}}
+    if cell.attachments:
+        parts["attachments"] = cell.attachments
+    return new_code_cell(cell.source, **parts) if cell.type == "code" else new_markdown_cell(cell.source, **parts)
 
 
 class Run(_Step):
@@ -69,7 +74,9 @@ class Run(_Step):
         """What nbgrader scores: an error is no points, a number that many, anything else all."""
         if found not in PASSED:
             name = {"not begun": "Not begun", "stopped": "Stopped"}.get(found, "Not passed")
-            return [new_output("error", ename=name, evalue=words, traceback=[f"{name}", *words.splitlines()])]
+            lines = [name, *words.splitlines(), "From here on the notebook ran with the solution in place of this answer."]
+            traceback = [textwrap.fill(line, WIDE, subsequent_indent="    ", drop_whitespace=False) for line in lines]
+            return [new_output("error", ename=name, evalue=words, traceback=traceback)]
         outputs = [new_output("stream", name="stdout", text=words + "\n")]
         if found == "advice" and self.advice < 1:
             points = str(round(check.points * self.advice, 2))

@@ -61,8 +61,17 @@ class Ran:
 
 
 def judge(path, faces, limits=Limits(), reference=cells.REFERENCE):  # noqa: B008  frozen
-    """Run the submission at `path` and judge it; `reference` is the solved notebook. Returns: dict, as README.md has it.
+    """Run the submission at `path` and judge it; `reference` is the solved notebook.
 
+    Returns: dict of
+        submission: the file's name; seconds: of all; stopped: None, or one line that says why it was stopped first;
+        exercises: list of {id, points, max, verdict, words, seconds, answer, replaced}; the verdict is "passed", "advice",
+            "wrong", "not begun" or "stopped", the words are the check's, replaced says whether the solution took over;
+        questions: list of {id, max, answer}, for a person to mark;
+        cells_failed: list of {cell, error}, given cells that failed all the same: their first line, one line of the error;
+        measures, pictures {faces, curves}: what the learner's own run shows, numbers and base64 of PNG, {} and None without;
+        report: the rubric as HTML, as it came out here, or None;
+        altered: names of the project's files that the submission changed in its folder.
     Raises: FaceError, one line, if one of the two files is no notebook; nothing for what a submission does.
     """
     began, path = time.monotonic(), Path(path)
@@ -80,7 +89,7 @@ def judge(path, faces, limits=Limits(), reference=cells.REFERENCE):  # noqa: B00
                    for output in ran.outputs.get(index, []) if "text/html" in output.get("data", {})), None)
     return {
         "submission": path.stem, "seconds": time.monotonic() - began, "stopped": ran.stopped, "exercises": exercises,
-        "questions": [{"id": cell.exercise, "max": cell.points, "answer": "" if cell.source == cells.TEXT_STUB else cell.source}
+        "questions": [{"id": cell.exercise, "max": cell.points, "answer": cell.source.removesuffix(cells.TEXT_STUB)}
                       for cell in assembled if cell.kind == "question"],
         "cells_failed": [{"cell": (assembled[index].source.splitlines() or [""])[0], "error": error}
                          for index, error in sorted(ran.errors.items()) if assembled[index].kind == "given"],
@@ -94,17 +103,17 @@ def judge(path, faces, limits=Limits(), reference=cells.REFERENCE):  # noqa: B00
 
 
 def measures(submitted):
-    """The numbers that the submitted notebook printed: {"count": int, "real": {name of a measure: float}, "generated": ...}."""
-    found = {}
+    """What the submitted notebook measured: {"count": int, "real": {measure: float}, "generated": {...}}, or {}."""
+    found, names = {}, ("sliced Wasserstein", "MS-SSIM", "memorised")
     for cell in submitted:
-        text = "".join("".join(map(str, output["text"])) for output in cell.outputs if isinstance(output.get("text"), list | str))
+        texts = [output["text"] for output in cell.outputs if isinstance(output.get("text"), list | str)]
+        text = "".join("".join(map(str, text)) for text in texts)
         count = re.search(r"^(\d{1,9}) faces each +sliced Wasserstein +MS-SSIM +memorised", text, re.M)
         rows = re.findall(r"^(real, others|generated) +([\d.]+|nan) +([\d.]+|nan) +([\d.]+|nan)$", text, re.M)
         if count and rows:
             with contextlib.suppress(ValueError):
-                found = {"count": int(count[1])} | {
-                    name.split(",")[0]: dict(zip(("sliced Wasserstein", "MS-SSIM", "memorised"), map(float, numbers), strict=True))
-                    for name, *numbers in rows}
+                found = {"count": int(count[1])} | {name.split(",")[0]: dict(zip(names, map(float, numbers), strict=True))
+                                                    for name, *numbers in rows}
     return found
 
 
@@ -131,17 +140,16 @@ def execute(assembled, faces, limits, hidden):
     hidden: folders under which nothing may be opened from the notebook, this run's own folder and Python's apart.
     """
     ran, until = Ran(), time.monotonic() + limits.whole
-    dropped, stopped = set(), None
-    exercises = [cell.exercise for cell in assembled if cell.kind == "check"]
+    dropped, hidden = set(), [str(Path(folder).resolve()) for folder in hidden]
     for _ in range(RUNS):
-        at, stopped = _run_once(assembled, faces, limits, [str(Path(folder).resolve()) for folder in hidden], ran, dropped, until)
+        at, stopped = _run_once(assembled, faces, limits, hidden, ran, dropped, until)
         ran.stopped = ran.stopped or stopped
         if stopped is None:
             break
         _set_aside(assembled, at, stopped, ran, dropped)
         if time.monotonic() > until - NEW_RUN:
             break
-    for exercise in exercises:
+    for exercise in (cell.exercise for cell in assembled if cell.kind == "check"):
         ran.verdicts.setdefault(exercise, ("stopped", f"Not judged: the notebook was stopped ({stopped})."))
     return ran
 
@@ -175,9 +183,10 @@ def _run_once(assembled, faces, limits, hidden, ran, dropped, until):
         _fill(work, faces)
         code = [index for index, cell in enumerate(assembled) if cell.type == "code"]
         job = {"folder": str(work), "limits": asdict(limits), "hidden": hidden,
-               "allowed": [str(folder), *(os.path.realpath(prefix) for prefix in {sys.prefix, sys.base_prefix})],
+               "allowed": [str(folder), os.path.realpath(sys.prefix), os.path.realpath(sys.base_prefix)],
                "known": sorted(ran.verdicts), "replaced": sorted(ran.replaced), "dropped": [code.index(i) for i in dropped],
-               "cells": [{key: getattr(assembled[i], key) for key in ("kind", "exercise", "source", "reference")} for i in code]}
+               "cells": [{key: getattr(assembled[i], key) for key in ("kind", "exercise", "source", "reference")}
+                         for i in code]}
         said, stopped = _watched(job, folder, _environment(folder, work, hidden, token), token, limits, until)
         at = None
         for line in said:
@@ -211,10 +220,10 @@ def _last_line(name, message):
 
 
 def _watched(job, folder, environment, token, limits, until):
-    """Start kernel.py, watch it, and end all of it. Returns: what it told (list of dict), and None or why it stopped."""
+    """Start kernel.py, watch it, and end all of it. Returns: what it told (list of dict), and why it stopped or None."""
     with open(folder / "errors.txt", "wb") as errors:
-        runner = subprocess.Popen([sys.executable, "-m", "teaching.kernel"], cwd=ROOT, env=environment, stdin=subprocess.PIPE,
-                                  stdout=subprocess.PIPE, stderr=errors, start_new_session=True)
+        runner = subprocess.Popen([sys.executable, "-m", "teaching.kernel"], cwd=ROOT, env=environment, stderr=errors,
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
     said = []
 
     def listen():
@@ -284,8 +293,9 @@ def _environment(folder, work, hidden, token):
             if one and not any(Path(one).resolve().is_relative_to(place) for place in hidden)]
     temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder / "tmp"))
     return kept | temporary | {
-        "FACE_DATA": str(work / "pictures"), "FACE_EPOCHS": "1", MARK: token, "PYTHONPATH": os.pathsep.join(path),
-        "PYTHONDONTWRITEBYTECODE": "1", "IPYTHONDIR": str(folder / "ipython"), "JUPYTER_RUNTIME_DIR": str(folder / "runtime")}
+        "FACE_DATA": str(work / "pictures"), "FACE_EPOCHS": "1", MARK: token, "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": os.pathsep.join(path), "IPYTHONDIR": str(folder / "ipython"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "runtime")}
 
 
 def _unlock(folder):

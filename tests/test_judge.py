@@ -4,8 +4,6 @@ The table was written before the first of them was run. Networks are narrow, fac
 """
 
 import os
-import time
-from pathlib import Path
 from typing import NamedTuple
 
 import psutil
@@ -14,7 +12,6 @@ import pytest
 pytest.importorskip("ipykernel")
 import submissions as made  # noqa: E402
 
-from common import FaceError  # noqa: E402
 from faces.draw import draw_faces  # noqa: E402
 from teaching.limits import MARK, Limits  # noqa: E402
 from teaching.run import judge  # noqa: E402
