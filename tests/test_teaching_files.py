@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from common import FaceError
-from teaching import marks, otter
+from teaching import otter, verdicts
 from teaching.cells import read_reference
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,7 +69,7 @@ def test_otter_s_folder_must_be_empty(laid_out):
         otter.lay_out(laid_out)
 
 
-# --- marks.py and the workflows ---------------------------------------------------------------------------------------
+# --- verdicts.py and the workflows ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -82,19 +82,19 @@ def ran(tmp_path):
         failed = "<failure message='x'/>" if cell.source.startswith("tests.test_scale") else ""
         if not cell.source.startswith("tests.test_mode_difference"):
             cases += f'<testcase classname="face_generation.ipynb" name="Cell {number}">{failed}</testcase>'
-    (tmp_path / "marks.xml").write_text(f"<testsuites><testsuite>{cases}</testsuite></testsuites>")
+    (tmp_path / "nbval.xml").write_text(f"<testsuites><testsuite>{cases}</testsuite></testsuites>")
     return tmp_path
 
 
 def test_marks_are_read_from_nbval_s_file(ran):
-    found = marks.verdicts(ran / "face_generation.ipynb", ran / "marks.xml")
+    found = verdicts.verdicts(ran / "face_generation.ipynb", ran / "nbval.xml")
     assert {name: points for name, (points, _) in found.items()} == CHECKS
     assert {name for name, (_, passed) in found.items() if not passed} == {"scale", "mode_difference"}
 
 
 def test_marks_are_a_table_with_the_rubric_or_one_exit_status(ran):
     def run(*arguments):
-        return subprocess.run([sys.executable, TEACHING / "marks.py", "face_generation.ipynb", "marks.xml", *arguments],
+        return subprocess.run([sys.executable, TEACHING / "verdicts.py", "face_generation.ipynb", "nbval.xml", *arguments],
                               cwd=ran, capture_output=True, text=True)
 
     told = run().stdout
@@ -109,13 +109,13 @@ def test_marks_are_a_table_with_the_rubric_or_one_exit_status(ran):
 
 def test_marks_without_nbval_s_file_or_with_another_name_are_one_line(ran):
     def error(*arguments):
-        done = subprocess.run([sys.executable, TEACHING / "marks.py", "face_generation.ipynb", *arguments], cwd=ran,
+        done = subprocess.run([sys.executable, TEACHING / "verdicts.py", "face_generation.ipynb", *arguments], cwd=ran,
                               capture_output=True, text=True)
         assert done.returncode == 1
         return done.stderr
 
     assert "other.xml" in error("other.xml") and len(error("other.xml").splitlines()) == 1
-    assert "no exercise sale" in error("marks.xml", "sale") and len(error("marks.xml", "sale").splitlines()) == 1
+    assert "no exercise sale" in error("nbval.xml", "sale") and len(error("nbval.xml", "sale").splitlines()) == 1
 
 
 def test_the_classroom_has_each_exercise_with_its_points():
