@@ -17,5 +17,6 @@ losses.py       other losses: hinge, relativistic
 layers.py       other layers: spectral normalisation, shortcuts
 
 course.py       gives the notebook's cells to these files and to benchmarks/, and trains with them
+stacked.py      three digits in one picture: 1,000 modes for improved.py to count
 beside.py       a system beside the notebook's recipe at equal seconds: its table and its picture
 """
