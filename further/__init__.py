@@ -18,5 +18,6 @@ layers.py       other layers: spectral normalisation, shortcuts
 
 course.py       gives the notebook's cells to these files and to benchmarks/, and trains with them
 stacked.py      three digits in one picture: 1,000 modes for improved.py to count
+classes.py      faces of classes for biggan.py, and a judge that tells them apart
 beside.py       a system beside the notebook's recipe at equal seconds: its table and its picture
 """

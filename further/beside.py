@@ -112,6 +112,13 @@ def notebook():
     return System(course.set_up())
 
 
+def with_steps(steps):
+    """The System of the notebook's networks with other steps: those that `steps`, a function of `own`, returns."""
+    own = course.set_up()
+    own.discriminator_step, own.generator_step = steps(own)
+    return System(own)
+
+
 def made(system, count):
     """Faces of a system, uint8 (count, 3, S, S)."""
     own = system.own

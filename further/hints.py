@@ -57,23 +57,8 @@ class Hint(NamedTuple):
 
 
 def with_losses(d=None, g=None, bounds=(-math.inf, -math.inf)):
-    """The System with other losses: d(own, D, x, fake), where x and fake are pictures (B, 3, 32, 32) in [-1, 1],
-    and g(own, D, fake), where fake has its graph. bounds: D and G each take a step only if their loss is above it.
-    """
-    d = d or (lambda own, D, x, fake: own.real_loss(D(x)) + own.fake_loss(D(fake)))
-    g = g or (lambda own, D, fake: own.real_loss(D(fake)))
-
-    def move(loss, bound, network, optimizer):
-        return losses.step(loss, network, optimizer) if loss > bound else loss.detach()
-
-    def discriminator_step(D, G, real_images, d_optimizer, fake_images):
-        return move(d(own, D, own.scale(real_images), fake_images.detach()), bounds[0], D, d_optimizer)
-
-    def generator_step(D, G, batch_size, g_optimizer, fake_images):
-        return move(g(own, D, fake_images), bounds[1], G, g_optimizer)
-
-    own = course.set_up(discriminator_step=discriminator_step, generator_step=generator_step)
-    return beside.System(own)
+    """The System with other losses, d and g; bounds: D and G each take a step only if their loss is above it."""
+    return beside.with_steps(partial(losses.steps, d=d, g=g, bounds=bounds))
 
 
 def with_layers(d=list, g=list):

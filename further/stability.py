@@ -31,7 +31,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from further import beside, course, losses
+from further import beside, losses
 
 # --- Section 2: the Dirac-GAN. The data is the number 0, G makes the number theta, and D(x) = psi * x -----------------
 
@@ -162,16 +162,9 @@ def lazy_r1(own, scaled=1):
     return r1(own, scaled * 0.0002 * own.image_size**2 / own.batch_size, every=16)
 
 
-def with_steps(steps):
-    """The System of the notebook's networks with other steps, which the function `steps` makes."""
-    own = course.set_up()
-    own.discriminator_step, own.generator_step = steps(own)
-    return beside.System(own)
-
-
 SYSTEMS = {
-    "R1, gamma 20": partial(with_steps, partial(r1, gamma=20)),
-    "R1, gamma 0.0064, lazy": partial(with_steps, lazy_r1),  # what the rule makes of 32 x 32 and batches of 32
+    "R1, gamma 20": partial(beside.with_steps, partial(r1, gamma=20)),
+    "R1, gamma 0.0064, lazy": partial(beside.with_steps, lazy_r1),  # what the rule makes of 32 x 32 and batches of 32
 }
 
 
