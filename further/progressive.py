@@ -46,14 +46,8 @@ HALF_LIFE = 100  # batches after which a generator counts half in the average (t
 # --- Section 2: growing -----------------------------------------------------------------------------------------------
 
 
-def up(x):
-    """Repeat each pixel: (B, C, S, S) -> (B, C, 2 S, 2 S)."""
-    return F.interpolate(x, scale_factor=2.0)
-
-
-def down(x):
-    """The mean of each four pixels: (B, C, S, S) -> (B, C, S / 2, S / 2)."""
-    return F.avg_pool2d(x, 2)
+up = partial(F.interpolate, scale_factor=2.0)  # each pixel repeated: (B, C, S, S) -> (B, C, 2 S, 2 S)
+down = partial(F.avg_pool2d, kernel_size=2)  # the mean of each four pixels: (B, C, S, S) -> (B, C, S / 2, S / 2)
 
 
 def fade(old, new, alpha):

@@ -107,7 +107,8 @@ def test_a_classifier_is_taught_what_it_is_to_look_at_and_weights_count():
 
     def taught(look, **given):
         torch.manual_seed(0)
-        return beside.taught(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2)), pictures, labels, look, **given)
+        network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2))
+        return beside.taught(network, pictures, labels, look, **given)
 
     network = taught(lambda some: some / 255 - 0.5, epochs=30)
     assert not network.training and torch.equal(network(pictures / 255 - 0.5).argmax(1), labels)
