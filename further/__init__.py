@@ -20,5 +20,7 @@ show.py         a page in the browser that shows what a generator makes; latent.
 share.py        a trained generator, its card and a page of it as a folder that runs on a model hub
 
 course.py       gives the notebook's cells to these files and to benchmarks/, and trains with them
+stacked.py      three digits in one picture: 1,000 modes for improved.py to count
+classes.py      faces of classes for biggan.py, and a judge that tells them apart
 beside.py       a system beside the notebook's recipe at equal seconds: its table and its picture
 """

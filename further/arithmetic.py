@@ -26,7 +26,6 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from matplotlib.figure import Figure
 from torch import nn
 
 import helper
@@ -208,24 +207,20 @@ def checkerboards(data, given):
             run = beside.train(system, data.photographs, given.images, beside.kept(given, f"{name}, seed {seed}"))
             faces = beside.made(system, count)
             judged.append(beside.Judged(name, seed, run, system, faces))
-            rows.append([name, str(seed), f"{run.images:,}", f"{run.seconds:,.0f}", before, energy(faces)])
+            rows.append([*beside.done(judged[-1]), before, energy(faces)])
     headings = ["millionths of the energy at the stride's frequency", "seed", "images", "seconds", "untrained", "trained"]
     return beside.markdown(headings, rows), judged
 
 
 def draw(judged):
     """A Figure: a frame from the middle of each case, and below them the first faces of each generator."""
-    figure = Figure(figsize=(13, 8), dpi=90, layout="constrained")
+    figure = beside.sheet(13, 8, dpi=90)
     above, below = figure.subfigures(2, 1, height_ratios=(2.2, 1))
     for axis, case in zip(above.subplots(4, 4).flatten(), CASES, strict=True):
         shown = frames(case)
-        axis.imshow(beside.grid(shown[len(shown) // 2], 2))
-        axis.set_title(f"{case.name}: i {case.i}, k {case.k}, s {case.s}, p {case.p}, o {output_size(case)}", fontsize=8)
-        axis.axis("off")
-    for axis, one in zip(below.subplots(1, 3), judged, strict=False):  # those of the first seed
-        axis.imshow(beside.grid(one.faces[:24], 8))
-        axis.set_title(one.name, fontsize=10)
-        axis.axis("off")
+        title = f"{case.name}: i {case.i}, k {case.k}, s {case.s}, p {case.p}, o {output_size(case)}"
+        beside.show(axis, shown[len(shown) // 2], 2, title)
+    beside.panels(below, {name: faces[:24] for name, faces in beside.first(judged).items()}, 3, fontsize=10)
     return figure
 
 

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from matplotlib.figure import Figure
 from torchvision.utils import make_grid
 
@@ -111,6 +112,13 @@ def notebook():
     return System(course.set_up())
 
 
+def with_steps(steps):
+    """The System of the notebook's networks with other steps: those that `steps`, a function of `own`, returns."""
+    own = course.set_up()
+    own.discriminator_step, own.generator_step = steps(own)
+    return System(own)
+
+
 def made(system, count):
     """Faces of a system, uint8 (count, 3, S, S)."""
     own = system.own
@@ -128,6 +136,19 @@ def train(system, photographs, images, folder=None, seconds=math.inf):
                       system.trouble, seconds)
 
 
+def trained(name, seed, make, data, given, seconds=math.inf, folder="{}, seed {}", count=None):
+    """Make a System of a seed, train it on data.photographs and make faces with it. Returns Judged.
+
+    make: function that returns the System; given: its images and folder are used; seconds: as `train` takes them; folder:
+    the training's own in given.folder, of name and seed; count: how many faces, as it is as many as were kept out.
+    """
+    print(f"\n{name}, seed {seed}", flush=True)
+    torch.manual_seed(seed)
+    system = make()
+    run = train(system, data.photographs, given.images, kept(given, folder.format(name, seed)), seconds)
+    return Judged(name, seed, run, system, made(system, count or len(data.reals)))
+
+
 def compare(systems, data, given, base=notebook):
     """Train the notebook's recipe until it has seen given.images, and every other system for as many seconds.
 
@@ -138,14 +159,9 @@ def compare(systems, data, given, base=notebook):
     for seed in given.seeds:
         seconds = math.inf
         for name, make in {NOTEBOOK: base, **systems}.items():
-            print(f"\n{name}, seed {seed}", flush=True)
-            torch.manual_seed(seed)
-            system = make()
-            folder = kept(given, f"{name}, seed {seed}")
-            run = train(system, data.photographs, given.images, folder, seconds)
+            judged.append(trained(name, seed, make, data, given, seconds))
             if name == NOTEBOOK:
-                seconds = run.seconds
-            judged.append(Judged(name, seed, run, system, made(system, len(data.reals))))
+                seconds = judged[-1].run.seconds
     return judged
 
 
@@ -183,6 +199,16 @@ def _in_embedding(faces, reals):
 FORMATS = {"sliced Wasserstein x 1000": ".1f", "Fréchet, face embedding": ".4f", "MS-SSIM of pairs": ".3f"}
 
 
+def formatted(found):
+    """What `distances` found, as text: list of str."""
+    return [f"{found[name]:{form}}" for name, form in FORMATS.items()]
+
+
+def done(one):
+    """The first cells of a Judged's row: its name, seed, images and seconds, list of str."""
+    return [one.name, str(one.seed), f"{one.run.images:,}", f"{one.run.seconds:,.0f}"]
+
+
 def table(judged, data, **more):
     """Markdown: a row for each training, below one for real faces against the real ones that were kept out.
 
@@ -190,12 +216,10 @@ def table(judged, data, **more):
     """
     headings = [*FORMATS, *(heading.replace("_", " ") for heading in more)]
     floor = distances(data.photographs[: len(data.reals)], data.reals)
-    rows = [["real faces", "", "", "", *(f"{floor[name]:{form}}" for name, form in FORMATS.items()), *["-"] * len(more)]]
+    rows = [["real faces", "", "", "", *formatted(floor), *["-"] * len(more)]]
     for one in judged:
         found = distances(one.faces, data.reals)
-        measured = [f"{found[name]:{form}}" for name, form in FORMATS.items()]
-        rows.append([one.name, str(one.seed), f"{one.run.images:,}", f"{one.run.seconds:,.0f}", *measured,
-                     *(column(one) for column in more.values())])
+        rows.append([*done(one), *formatted(found), *(column(one) for column in more.values())])
     return markdown([f"{len(data.reals):,} faces each", "seed", "images", "seconds", *headings], rows)
 
 
@@ -207,15 +231,38 @@ def markdown(headings, rows):
 
 def picture(judged, columns=8, lines=4):
     """A Figure: the first faces of each system, those of its first seed."""
+    shown = {name: faces[: columns * lines] for name, faces in first(judged).items()}
+    return panels(sheet(2.6 * len(shown), 1.7), shown, len(shown), columns)
+
+
+def first(judged):
+    """The faces of each system's first seed: {name: uint8 (N, 3, S, S)}."""
     shown = {}
     for one in judged:
         shown.setdefault(one.name, one.faces)
-    figure = Figure(figsize=(2.6 * len(shown), 1.7), dpi=120, layout="constrained")
-    for axis, (name, some) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True):
-        axis.imshow(grid(some[: columns * lines], columns))
-        axis.set_title(name, fontsize=8)
-        axis.axis("off")
+    return shown
+
+
+def sheet(width, height, dpi=120):
+    """An empty Figure of so many inches."""
+    return Figure(figsize=(width, height), dpi=dpi, layout="constrained")
+
+
+def panels(figure, shown, across, columns=8, fontsize=8):
+    """Fill a figure, or a part of one, with panels, `across` in a row; shown: {title: pictures as `show` takes them}.
+
+    Returns: the figure.
+    """
+    for place, (title, pictures) in enumerate(shown.items(), 1):
+        show(figure.add_subplot(math.ceil(len(shown) / across), across, place), pictures, columns, title, fontsize)
     return figure
+
+
+def show(axis, pictures, columns, title, fontsize=8, interpolation=None):
+    """Draw pictures (N, 3, S, S), so many in a row, with a title and nothing else around them."""
+    axis.imshow(grid(pictures, columns), interpolation=interpolation)
+    axis.set_title(title, fontsize=fontsize)
+    axis.axis("off")
 
 
 def grid(pictures, columns):
@@ -223,6 +270,23 @@ def grid(pictures, columns):
     if pictures.is_floating_point():
         pictures = torch.from_numpy(helper.to_pixels(pictures)).permute(0, 3, 1, 2)
     return make_grid(pictures, nrow=columns, padding=1, pad_value=255).permute(1, 2, 0).numpy()
+
+
+# --- A judge ----------------------------------------------------------------------------------------------------------
+
+
+def taught(network, pictures, labels, look, epochs, weight=None):
+    """Teach a classifier the classes of pictures, uint8 (N, 3, S, S), labels int64 (N,). Returns: it, in evaluation mode.
+
+    look: function of a batch of pictures that returns what the network is to see; weight: of each class, or None.
+    """
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+    for _ in range(epochs):
+        for some in torch.randperm(len(pictures)).split(64):
+            optimizer.zero_grad()
+            F.cross_entropy(network(look(pictures[some])), labels[some], weight).backward()
+            optimizer.step()
+    return network.eval()
 
 
 # --- The command line -------------------------------------------------------------------------------------------------

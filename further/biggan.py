@@ -6,72 +6,39 @@ projection discriminator (Miyato and Koyama, 2018, https://arxiv.org/abs/1802.05
     python -m further.biggan                     drawn faces, by what they wear: nothing, glasses, a hat, a beard
     python -m further.biggan FOLDER --seeds 0 1  photographs; each folder in FOLDER is a class
 
-Photographs whose classes stand in a list, a labels.csv with the columns file, age, sex, are sorted by links:
-
-    for file, age, sex in list(csv.reader(open("labels.csv")))[1:]:
-        if age:
-            folder = f"sorted/{sex} from {max(start for start in (0, 18, 35, 55) if start <= int(age))}"
-            os.makedirs(folder, exist_ok=True)
-            os.symlink(os.path.abspath(f"photographs/{file}"), f"{folder}/{file}")
-
 The idea: tell both networks which class a picture is of, so that G can be asked for one. G's BatchNorm gets a gain and
 a bias that depend on the class; D adds to its answer how well picture and class go together. Once trained, G can trade
 variety for quality: z is drawn from nearer to 0, where training drew most of it.
 
 What differs from the notebook: the labels; self-attention at 16 x 16, which compares all places with each other, where
 a convolution sees its surroundings only; the hinge loss; spectral norm in place of BatchNorm in D. The rest is the
-notebook's, where the paper has residual blocks, batches of 2,048, lower rates and two steps of D for each of G's.
-
-Traps:
+notebook's, where the paper has residual blocks, batches of 2,048, lower rates and two steps of D for each of G's. Traps:
 - Truncated z have other statistics in G's layers: BatchNorm's are taken afresh for each threshold.
-- The papers have spectral norm in G too. It keeps vectors that fit G's latest weights, so that the averaged ones would
-  be divided by a number that is not theirs. Here BatchNorm takes out the scale of all convolutions that it follows, so
-  that G does without.
+- The papers have spectral norm in G too. It keeps vectors that fit G's latest weights, not the averaged ones. Here
+  BatchNorm takes out the scale of all convolutions that it follows, so that G does without.
 - The judge, a classifier, errs too: read its share for generated faces beside that for real ones.
 
-Measured on photographs of 8 classes, seeds 0 and 1, some 118 seconds of a shared GPU each: 52.9 % and 52.3 % are taken for
-the class asked for (52.8 % of real ones); below 1, over 60 %. Fréchet 0.029 and 0.024, the notebook's 0.017 twice.
+Measured on photographs of 8 classes, two seeds, 118 seconds: 52.9 % and 52.3 % are taken for the class asked for (52.8 % of
+real ones); below threshold 1, over 60 %. Fréchet 0.029 and 0.024, the notebook's 0.017 twice. README.md has the tables.
 """
 
 import math
 from functools import partial
 
 import torch
-from matplotlib.figure import Figure
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.utils.data import DataLoader, RandomSampler
-from torchvision.datasets.folder import find_classes
 
 import helper
 from common import FaceError
 from further import beside, course, layers, losses
+from further.classes import load, taken_for, train_classifier
 
 SHARED = 32  # length of a class's embedding in G; 128 in the paper
-BETA = 1e-4  # of formula (3)
+BETA = 1e-4  # of the orthogonal regularisation
 THRESHOLDS = {"0.25": 0.25, "0.5": 0.5, "0.75": 0.75, "1": 1.0, "1.5": 1.5, "2": 2.0, "none": math.inf}
-
-# --- The classes ------------------------------------------------------------------------------------------------------
-
-
-def load(folder=None, size=32):
-    """Faces with their classes: uint8 (N, 3, size, size), labels int64 (N,), the classes' names.
-
-    The classes are the folders in `folder`; if there is one folder, of faces that this project drew, what they wear.
-    Raises: FaceError if there is no such folder, no picture in it, or one class alone.
-    """
-    folder = folder or helper.find_faces()
-    loader = beside.loader_of(folder, size)
-    names, labels, worn = find_classes(folder)[0], loader.dataset.labels, helper.drawn_traits(loader)
-    if len(names) == 1 and worn:
-        names, labels = ["nothing", *worn], torch.zeros_like(labels)
-        for label, has in enumerate(worn.values(), 1):
-            labels[has] = label
-    if len(names) == 1:
-        raise FaceError(f"{folder} holds one class, {names[0]}: sort the pictures into folders, one a class.")
-    return loader.dataset.images, labels, names
-
 
 # --- The networks -----------------------------------------------------------------------------------------------------
 
@@ -79,7 +46,8 @@ def load(folder=None, size=32):
 class Attention(nn.Module):
     """SAGAN's formulas (1) to (3): to each place j what the others hold is added, most from those i that suit it.
 
-    x (B, C, S, S) -> the same shape; x itself while gamma is 0, as it is to begin with.
+    x (B, C, S, S) -> the same shape; x itself while gamma is 0, as it is to begin with. h has C / 2 channels as in BigGAN's
+    code, where SAGAN's text has C / 8; each of the four has a bias, which the papers' matrices do not have.
     """
 
     def __init__(self, channels):
@@ -135,7 +103,8 @@ def conditional(Generator, classes):
 def projecting(Discriminator, classes):
     """Make of the notebook's Discriminator one that says how real x (B, 3, 32, 32) is as one of the classes y: (B, 1).
 
-    Miyato and Koyama's formula (3), y^T V phi(x) + psi(phi(x)), with the last convolution as psi.
+    Miyato and Koyama's projection, y^T V phi(x) + psi(phi(x)), with the last convolution as psi. They sum phi over all
+    places first; here it keeps them, so that V has a number for each.
     """
 
     class Projecting(layers.spectral(Discriminator)):
@@ -159,9 +128,10 @@ def projecting(Discriminator, classes):
 
 
 def orthogonal(G):
-    """Section 3.1, formula (3) without beta: |W W^T * (1 - I)|^2, summed over G's layers; a row of W makes one channel.
+    """Section 3.1, the relaxed regularisation without beta: |W W^T * (1 - I)|^2, summed over G's layers.
 
-    It is 0 where rows are at right angles, however long. With it more of the paper's generators bore truncation.
+    A row of W makes one channel. It is 0 where rows are at right angles, however long. (The code published with the paper
+    adds half of its gradient.)
     """
     penalty = 0
     for layer in G.modules():
@@ -174,7 +144,7 @@ def orthogonal(G):
 def steps(own, x, y):
     """A step of D and one of G with real pictures x in [-1, 1] and their classes y, which G is asked for too.
 
-    SAGAN's (4), the hinge loss. Returns: both losses, without the penalty, as tensors without a graph.
+    The loss is the hinge loss. Returns: both losses, without the penalty, as tensors without a graph.
     """
     D, G = own.D, own.G
     fake_images = G(own.random_z(len(x), G.z_size, x.device), y)
@@ -183,19 +153,6 @@ def steps(own, x, y):
     g_loss = -D(fake_images, y).mean()
     losses.step(g_loss + BETA * orthogonal(G), G, own.g_optimizer)
     return d_loss, g_loss.detach()
-
-
-def loop(own, run, loader):
-    """The notebook's `train`, with labels."""
-    own.D.train(), own.G.train()
-    with run:
-        for _epoch in run.epochs():
-            for real_images, y in run.batches(loader):
-                x = own.scale(own.mirror_half(real_images.to(own.device)))
-                with helper.fast_math(own.device):
-                    d_loss, g_loss = steps(own, x, y.to(own.device))
-                own.G_average.update_parameters(own.G)
-                run.record(d_loss=d_loss, g_loss=g_loss)
 
 
 def system(faces, labels, asked, classes):
@@ -213,7 +170,14 @@ def system(faces, labels, asked, classes):
         settle(own.G_average, z, y)
         return generate(own.G_average, z[:16], y[:16])
 
-    return beside.System(own, lambda count: truncated(own, asked[:count]), loader, partial(loop, own), sample=sample,
+    def step(_run, real_images, labels):
+        x = own.scale(own.mirror_half(real_images.to(own.device)))
+        with helper.fast_math(own.device):
+            d_loss, g_loss = steps(own, x, labels.to(own.device))
+        own.G_average.update_parameters(own.G)
+        return {"d_loss": d_loss, "g_loss": g_loss}
+
+    return beside.System(own, lambda count: truncated(own, asked[:count]), loader, course.loop_of(step), sample=sample,
                          trouble=lambda history, *pictures: helper.signs_of_trouble({}, *pictures))
 
 
@@ -261,29 +225,6 @@ def truncated(own, y, threshold=math.inf):
 # --- Side by side -----------------------------------------------------------------------------------------------------
 
 
-def train_classifier(faces, labels, classes, epochs=8):
-    """A small network that tells the classes apart, in evaluation mode. faces: uint8 (N, 3, 32, 32); labels: (N,)."""
-    parts = []
-    for inward, out in ((3, 32), (32, 64), (64, 128)):  # 32 x 16 x 16, 64 x 8 x 8, 128 x 4 x 4
-        parts += [nn.Conv2d(inward, out, 4, 2, 1), nn.BatchNorm2d(out), nn.ReLU()]
-    network = nn.Sequential(*parts, nn.Flatten(), nn.Dropout(0.5), nn.Linear(128 * 16, classes))
-    optimizer, mirror_half = torch.optim.Adam(network.parameters(), 1e-3), course.load().mirror_half
-    rarity = len(labels) / torch.bincount(labels, minlength=classes).clamp(min=1)  # each class counts as much
-    for _ in range(epochs):
-        for some in torch.randperm(len(faces)).split(64):
-            optimizer.zero_grad()
-            F.cross_entropy(network(mirror_half(faces[some] / 255)), labels[some], rarity).backward()
-            optimizer.step()
-    return network.eval()
-
-
-def taken_for(classifier, faces, y):
-    """How often faces, uint8 (N, 3, 32, 32), are taken for their classes y (N,): the mean of each class's share."""
-    with torch.no_grad():
-        right = torch.cat([classifier(some / 255).argmax(1) for some in faces.split(500)]) == y
-    return torch.stack([right[y == label].float().mean() for label in y.unique()]).mean().item()
-
-
 def curve(one, data, asked, classifier):
     """What one training's faces are like at each threshold: {name of the threshold: {heading: number}}."""
     found = {}
@@ -300,7 +241,7 @@ def draw(judged, curves, asked, names, columns=10):
     truncated(own, asked, 1.0)  # settles the statistics
     z = truncated_z(columns, own.z_size, own.device, 1.0).repeat(len(names), 1)
     faces = generate(own.G_average, z, torch.arange(len(names), device=own.device).repeat_interleave(columns))
-    figure = Figure(figsize=(12, 3.8), dpi=100, layout="constrained")
+    figure = beside.sheet(12, 3.8, dpi=100)
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.2, 1, 1))
     left.imshow(beside.grid(faces, columns))
     left.set(title="BigGAN: the same z in each class, threshold 1", xticks=[],
@@ -330,8 +271,7 @@ def measure(given):
     curves = {one.seed: curve(one, data, known.reals, classifier) for one in judged if one.name == "BigGAN"}
     rows = [["real, kept out", "", *["-"] * len(beside.FORMATS), f"{right:.1%}"]]
     for seed, found in curves.items():
-        rows += [[name, str(seed), *(f"{at[key]:{form}}" for key, form in beside.FORMATS.items()), f"{at['taken']:.1%}"]
-                 for name, at in found.items()]
+        rows += [[name, str(seed), *beside.formatted(at), f"{at['taken']:.1%}"] for name, at in found.items()]
     truncation = beside.markdown(["threshold", "seed", *beside.FORMATS, "taken for the class asked for"], rows)
     return f"{beside.table(judged, data)}\n\n{truncation}", draw(judged, curves, known.reals, names)
 

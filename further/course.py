@@ -250,3 +250,17 @@ def _own_loop(own):
                   own.generator_step, run)
 
     return loop
+
+
+def loop_of(step):
+    """The loop that `fit` takes, made of one step: a function of (run, images, labels) that trains on a batch as the loader
+    gives it and returns a dict of what to record.
+    """
+
+    def loop(run, loader):
+        with run:
+            for _epoch in run.epochs():
+                for images, labels in run.batches(loader):
+                    run.record(**step(run, images, labels))
+
+    return loop

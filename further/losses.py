@@ -3,8 +3,10 @@
     own = course.set_up()
     own.discriminator_step, own.generator_step = losses.hinge(own)
 
-own: what `course.set_up` gives; of it scale and discriminator_step are used.
+own: what `course.set_up` gives; of it scale, and the losses or the steps, are used.
 """
+
+import math
 
 import torch.nn.functional as F
 
@@ -15,6 +17,28 @@ def step(loss, network, optimizer):
     loss.backward(inputs=list(network.parameters()))
     optimizer.step()
     return loss.detach()
+
+
+def steps(own, d=None, g=None, bounds=(-math.inf, -math.inf)):
+    """Steps with any losses, as they are own's.
+
+    d: function of (own, D, x, fake), where x and fake are pictures (B, 3, S, S) in [-1, 1]; g: of (own, D, fake), where
+    fake has its graph; bounds: D and G each take a step only if their loss is above it.
+    Returns: discriminator_step, generator_step.
+    """
+    d = d or (lambda own, D, x, fake: own.real_loss(D(x)) + own.fake_loss(D(fake)))
+    g = g or (lambda own, D, fake: own.real_loss(D(fake)))
+
+    def move(loss, bound, network, optimizer):
+        return step(loss, network, optimizer) if loss > bound else loss.detach()
+
+    def discriminator_step(D, G, real_images, d_optimizer, fake_images):
+        return move(d(own, D, own.scale(real_images), fake_images.detach()), bounds[0], D, d_optimizer)
+
+    def generator_step(D, G, batch_size, g_optimizer, fake_images):
+        return move(g(own, D, fake_images), bounds[1], G, g_optimizer)
+
+    return discriminator_step, generator_step
 
 
 def smoothed_for_d(own):

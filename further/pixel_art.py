@@ -24,7 +24,6 @@ heads 26.0 % count as copies, since many are one head with other hair: read the 
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
 import helper
@@ -131,7 +130,7 @@ def table(judged, data, palette):
     trained_on = data.photographs
     rows = [["real, held out", "", "", "", *numbers(data.reals, trained_on[: len(data.reals)], trained_on, palette)]]
     for one in judged:
-        done = [str(one.seed), f"{one.run.images:,}", f"{one.run.seconds:,.0f}"]
+        done = beside.done(one)[1:]
         for name, some in {"generated": one.faces, "in the palette": to_palette(one.faces, palette)[0]}.items():
             rows.append([name, *done, *numbers(some, data.reals, trained_on, palette)])
     return beside.markdown([f"{len(data.reals):,} sprites each, {len(palette):,} colours", "seed", "images", "seconds",
@@ -146,11 +145,10 @@ def picture(faces, data, palette):
     lines = {"as the generator makes them": raw, f"each pixel to the nearest of {len(palette):,} colours": brought,
              "the training sprites nearest to them": data.photographs[nearest]}
     zoom = 64 // raw.shape[-1]
-    figure = Figure(figsize=(SHOWN * 0.7, 3.0), dpi=100, layout="constrained")
+    figure = beside.sheet(SHOWN * 0.7, 3.0, dpi=100)
     for axis, (title, some) in zip(figure.subplots(3), lines.items(), strict=True):
-        axis.imshow(beside.grid(some.repeat_interleave(zoom, 2).repeat_interleave(zoom, 3), SHOWN), interpolation="nearest")
-        axis.set_title(title, fontsize=9)
-        axis.axis("off")
+        some = some.repeat_interleave(zoom, 2).repeat_interleave(zoom, 3)
+        beside.show(axis, some, SHOWN, title, fontsize=9, interpolation="nearest")
     return figure
 
 

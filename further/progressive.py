@@ -3,36 +3,25 @@
 https://arxiv.org/abs/1710.10196
 
     python -m further.progressive                     grow from 4 x 4 to 32 x 32
-    python -m further.progressive FOLDER --seeds 0 1  on photographs
-    python -m further.progressive FOLDER --size 64    64 or 128 pixels
+    python -m further.progressive FOLDER --size 64    photographs, 64 or 128 pixels
 
 The idea: a picture of 4 x 4 has a face's colours and no more, and is learned in seconds. So both networks begin there,
 and layers for twice the size are added again and again. Each time the new layers fade in, so that what was learned is
 not thrown over. Most batches are small pictures, which cost little; what large ones add is only their detail.
 
-What differs from the notebook: the networks are not a DCGAN's. There is no transposed convolution and no BatchNorm:
-pixels are repeated, then convolved, and each pixel is normalised by itself. Weights are scaled where they are used. D
-sees how much the pictures of a batch differ. Batches are of 16 pictures, Adam's betas are 0 and 0.99. G's average has
-a fixed half-life, 100 batches (the paper's decay of 0.999 is 693). The losses are the notebook's. The paper's main
-results are with WGAN-GP, whose penalty differentiates D's gradient once more; on a CPU that makes D's step much dearer.
-
-Traps:
-- Real pictures must fade in with the new layers. Else D knows them by details that G cannot make yet.
-- Small real pictures must be made with the filter that D's fading uses, the mean of 2 x 2. Else D's old layers would
-  see others than they learned from.
+What differs from the notebook: pixels are repeated, then convolved; no BatchNorm, each pixel is normalised by itself;
+weights are scaled where they are used; D sees how much a batch differs; 16 pictures a batch; Adam's betas are 0 and 0.99.
+The losses are the notebook's, where the paper has WGAN-GP. Traps:
+- Real pictures must fade in with the new layers, made small by the mean of 2 x 2, as D's fading does it.
 - The paper writes a layer's weight as w / c, with He's constant c. What is meant is w times sqrt(2 / fan_in).
-- Adam's averages of the gradients are those of the smaller size. The authors' code clears them at each new one; the
-  paper does not say so.
-- Small sizes see many more images in a second. Sizes that share the images would leave nearly all the time to the last
-  one; here they share the seconds, and each gets twice as many as the one before it.
-- All weights are about 1, and a step of Adam moves each by about its rate. The paper's 0.001 is for hundreds of
-  thousands of steps. A training of ten minutes has a few thousand, and after them such weights are still nearly those
-  that were drawn; so the rate here is 0.01.
-- The paper's networks have 512 channels and train for 12 million images. These have 16 to 128.
+- Adam's averages are cleared at each new size. The paper does not say so; its authors' code does it, and once more when
+  a size has faded in. That code also divides the gain of G's first layer by 4; here it is the formula's.
+- Sizes that shared the images would leave nearly all the time to the last one; here they share the seconds.
+- All weights are about 1, and a step of Adam moves each by about its rate. The paper's 0.001 is for hundreds of thousands
+  of steps, of networks of 512 channels. Here are a few thousand and 16 to 128, so the rate is 0.01.
 
-Measured on photographs, seeds 0 and 1, some 85 seconds of a shared GPU each: Fréchet 0.043 and 0.040 growing, 0.041 and
-0.042 at constant size: not told apart, with a rate that was chosen for growing. The notebook's recipe, which sees four
-times the images meanwhile, has 0.022 and 0.020.
+Measured on photographs, two seeds, 85 seconds: Fréchet 0.043 and 0.040 growing, 0.041 and 0.042 at constant size: not told
+apart. The notebook's recipe, which sees four times the images meanwhile, has 0.022 and 0.020. README.md has the tables.
 """
 
 import math
@@ -41,7 +30,6 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-from matplotlib.figure import Figure
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -52,20 +40,14 @@ from further import beside, course
 SIZES = 32, 64, 128
 GROUP = 4  # pictures whose standard deviation D sees, at most
 GROWN, CONSTANT = "growing", "constant size"
-HALF_LIFE = 100  # batches after which a generator counts half in the average
+HALF_LIFE = 100  # batches after which a generator counts half in the average (the paper's decay of 0.999: 693)
 
 
 # --- Section 2: growing -----------------------------------------------------------------------------------------------
 
 
-def up(x):
-    """Repeat each pixel: (B, C, S, S) -> (B, C, 2 S, 2 S)."""
-    return F.interpolate(x, scale_factor=2.0)
-
-
-def down(x):
-    """The mean of each four pixels: (B, C, S, S) -> (B, C, S / 2, S / 2)."""
-    return F.avg_pool2d(x, 2)
+up = partial(F.interpolate, scale_factor=2.0)  # each pixel repeated: (B, C, S, S) -> (B, C, 2 S, 2 S)
+down = partial(F.avg_pool2d, kernel_size=2)  # the mean of each four pixels: (B, C, S, S) -> (B, C, S / 2, S / 2)
 
 
 def fade(old, new, alpha):
@@ -85,10 +67,7 @@ def stage(share, full):
 
 
 def faded(real_images, size, alpha):
-    """Real pictures as D is to see them: (B, 3, S, S) of any range -> (B, 3, size, size), half new where G is half new.
-
-    The details that size has more than size / 2 come in with alpha.
-    """
+    """Real pictures as D is to see them, (B, 3, S, S) -> (B, 3, size, size): what size / 2 lacks comes in with alpha."""
     x = F.avg_pool2d(real_images, real_images.shape[-1] // size)
     return fade(up(down(x)), x, alpha)
 
@@ -97,10 +76,9 @@ def faded(real_images, size, alpha):
 
 
 def minibatch_std(x):
-    """Add a channel that tells D how much the pictures of a group differ: (B, C, S, S) -> (B, C + 1, S, S).
+    """Add a channel, the mean of all values' standard deviations over a group: (B, C, S, S) -> (B, C + 1, S, S).
 
-    The standard deviation of each value over the 4 pictures of a group, then the mean of these: one number for each
-    group. Where 4 does not divide B, the groups are of 2 or of 1.
+    The paper takes the whole batch, its authors' code groups of 4 as here; of 2 or 1 where 4 does not divide B.
     """
     group = math.gcd(GROUP, len(x))
     y = x.view(group, -1, *x.shape[1:])
@@ -302,19 +280,14 @@ def draw(judged):
     """A Figure: above, faces of the same z at the end of each size; below, the first faces of each system."""
     grown = next(one for one in judged if one.name == GROWN)
     sizes = {faces.shape[-1]: (faces, seen) for faces, seen in zip(grown.run.snapshots, grown.run.seen, strict=True)}
-    shown = {one.name: one.faces for one in reversed(judged)}  # those of its first seed
-    full = grown.faces.shape[-1]
-    figure = Figure(figsize=(9, 4.4), dpi=110, layout="constrained")
+    figure = beside.sheet(9, 4.4, dpi=110)
     above, below = figure.subfigures(2, 1, height_ratios=(1, 1.1))
     for axis, (size, (faces, seen)) in zip(above.subplots(1, len(sizes), squeeze=False)[0], sizes.items(), strict=True):
-        pixels = faces[:8].repeat_interleave(full // size, 2).repeat_interleave(full // size, 3)
-        axis.imshow(beside.grid(pixels, 4), interpolation="nearest")
-        axis.set_title(f"{size} x {size}, {seen:,} images", fontsize=8)
-    for axis, name in zip(below.subplots(1, len(shown), squeeze=False)[0], reversed(shown), strict=True):
-        axis.imshow(beside.grid(shown[name][:32], 8))
-        axis.set_title(name, fontsize=8)
-    for axis in (*above.axes, *below.axes):
-        axis.axis("off")
+        pixels = faces[:8].repeat_interleave(grown.faces.shape[-1] // size, 2)
+        pixels = pixels.repeat_interleave(grown.faces.shape[-1] // size, 3)
+        beside.show(axis, pixels, 4, f"{size} x {size}, {seen:,} images", interpolation="nearest")
+    shown = {name: faces[:32] for name, faces in beside.first(judged).items()}
+    beside.panels(below, shown, len(shown))
     return figure
 
 

@@ -30,20 +30,19 @@ from functools import partial
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
-from further import beside, course, losses
+from further import beside, losses
 
 # --- Section 2: the Dirac-GAN. The data is the number 0, G makes the number theta, and D(x) = psi * x -----------------
 
 
 def df(t):
-    """f'(t) for the f(t) = -log(1 + exp(-t)) of formula (1)."""
+    """f'(t) for the paper's f(t) = -log(1 + exp(-t))."""
     return torch.sigmoid(-t)
 
 
 def standard(theta, psi):
-    """The directions (G's, D's) for the loss (4), L = f(psi * theta) + f(0), which G makes smaller and D larger.
+    """The directions (G's, D's) for the Dirac-GAN's loss, L = f(psi * theta) + f(0), which G makes smaller and D larger.
 
     Here and below: theta, psi are float tensors of any one shape; so are the two that are returned.
     """
@@ -90,7 +89,10 @@ CLIP = {"WGAN": 0.3}  # greatest |psi|
 
 
 def path(name, steps=500, rate=0.1):
-    """Steps of D and G in turn, from (1, 1), as the notebook takes them: float64 (steps + 1, 2), each row theta, psi."""
+    """Steps of D and G in turn, from (1, 1), as the notebook takes them (in the paper's code G goes first).
+
+    Returns: float64 (steps + 1, 2), each row theta, psi.
+    """
     theta, psi = torch.ones(2, dtype=torch.float64)
     limit, rows = CLIP.get(name, math.inf), [(theta, psi)]
     for _ in range(steps):
@@ -101,7 +103,7 @@ def path(name, steps=500, rate=0.1):
 
 
 def eigenvalues(directions):
-    """Those of the directions' Jacobian at the equilibrium (0, 0), complex (2,), as in Lemmas 2.2, 3.2 and 3.3.
+    """Those of the directions' Jacobian at the equilibrium (0, 0), complex (2,): the lemmas of sections 2 and 3.
 
     Small steps draw near only if both have a negative real part. The Jacobian must exist: WGAN-GP's does not, at psi = 0.
     """
@@ -160,16 +162,9 @@ def lazy_r1(own, scaled=1):
     return r1(own, scaled * 0.0002 * own.image_size**2 / own.batch_size, every=16)
 
 
-def with_steps(steps):
-    """The System of the notebook's networks with other steps, which the function `steps` makes."""
-    own = course.set_up()
-    own.discriminator_step, own.generator_step = steps(own)
-    return beside.System(own)
-
-
 SYSTEMS = {
-    "R1, gamma 20": partial(with_steps, partial(r1, gamma=20)),
-    "R1, gamma 0.0064, lazy": partial(with_steps, lazy_r1),  # what the rule makes of 32 x 32 and batches of 32
+    "R1, gamma 20": partial(beside.with_steps, partial(r1, gamma=20)),
+    "R1, gamma 0.0064, lazy": partial(beside.with_steps, lazy_r1),  # what the rule makes of 32 x 32 and batches of 32
 }
 
 
@@ -183,8 +178,7 @@ def slope_at(D, faces):
 
 def draw(judged):
     """A Figure: directions and path of each way, and below them the first faces of each system."""
-    shown = {one.name: one.faces for one in reversed(judged)}  # those of its first seed
-    figure = Figure(figsize=(9, 9), dpi=90, layout="constrained")
+    figure = beside.sheet(9, 9, dpi=90)
     axes = figure.subplots(3, 3).flatten()
     grid = torch.linspace(-2, 2, 21, dtype=torch.float64)
     theta, psi = torch.meshgrid(grid, grid, indexing="xy")
@@ -198,10 +192,8 @@ def draw(judged):
         axis.plot(0, 0, "+", color="black", markersize=10)
         axis.set(xlim=(-2, 2), ylim=(-2, 2), xlabel="theta (G)", ylabel="psi (D)", aspect="equal")
         axis.set_title(f"{name}: {steps[-1].norm():.2f} away", fontsize=10)
-    for axis, (name, faces) in zip(axes[6:], reversed(shown.items()), strict=True):
-        axis.imshow(beside.grid(faces[:36], 6))
-        axis.set_title(name, fontsize=10)
-        axis.axis("off")
+    for axis, (name, faces) in zip(axes[6:], beside.first(judged).items(), strict=True):
+        beside.show(axis, faces[:36], 6, name, fontsize=10)
     return figure
 
 

@@ -14,16 +14,14 @@ the place of single hairs, say. The first paper scales what comes out of a layer
 What differs from the notebook: the generator, and its optimizer's settings. D, the losses and the loop stay, where the
 papers have a residual D, R1 and, in the second, a term for path lengths. Their mapping network has 8 layers, here 4;
 their pictures are the sum of what each size adds, without tanh, here the mean, with it; their rate is 0.002, here 0.01.
-
-- Weights are drawn from N(0, 1) and scaled when they are used, so that Adam moves all at the same pace. With the
-  notebook's rate of 0.0004 that pace is far too slow. The mapping network learns at a hundredth of it.
+Their colours take the w of the next layer, here that of the layer which they are made of. Traps:
+- Weights are drawn from N(0, 1) and scaled when they are used. With the notebook's rate such weights are far too slow.
 - `weights_init_normal` leaves this generator as it is, because none of its layers is an nn.Linear or an nn.Conv2d.
 - Averaged weights need the mean w of their own mapping network, not that of the latest weights.
 - In evaluation a layer's noise is one map, always the same, so that the same z is the same face.
 
-Measured on photographs, seeds 0 and 1, some 60 seconds of a shared GPU each (150,000 images of the notebook's recipe,
-62,000 here): the path is 1.7 and 1.9 in w, 3.2 and 3.5 in z, and 2.5 and 2.8 in the notebook's z. The faces are worse,
-Fréchet 0.081 and 0.064 against 0.018, and more alike, MS-SSIM 0.37 and 0.35 against 0.23. G's rate was chosen on seed 0.
+Measured on photographs, two seeds, 60 seconds: the path is 1.7 and 1.9 in w, 3.2 and 3.5 in z. The faces are worse than the
+notebook's, Fréchet 0.081 and 0.064 against 0.018, and more alike. README.md has the table.
 """
 
 import copy
@@ -32,11 +30,11 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from matplotlib.figure import Figure
 from torch import nn
 
 from common import FaceError
 from further import beside, course
+from measures.paths import path_length, slerp
 
 RATE, BETAS = 0.01, (0.0, 0.99)  # of G's Adam; the papers' rate, 0.002, is for trainings a thousand times as long
 MAPPING_LAYERS, MAPPING_RATE = 4, 0.01
@@ -207,31 +205,7 @@ def styled():
     return beside.System(own)
 
 
-# --- Path length: 2019, section 4.1 -----------------------------------------------------------------------------------
-
-
-def slerp(a, b, t):
-    """From a to b, (N, D), along arcs: the points at t, (N, 1), of 0 to 1. Returns (N, D)."""
-    angle = torch.acos(F.cosine_similarity(a, b, dim=1))[:, None]
-    return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
-
-
-def path_length(make, way, a, b, epsilon=1e-4):
-    """E[d(make(way(a, b, t)), make(way(a, b, t + epsilon))) / epsilon^2], t even in [0, 1], by E[d(make(a), make(b))].
-
-    The paper's d is a network's; here it is the sum of the pixels' squared differences. To divide by that of the ends
-    is not in the paper: pale pictures would gain without it. 1 is the least: each picture fades evenly into the other.
-    make: function of (N, D) that returns pictures (N, C, S, S); way: slerp or torch.lerp; a, b: float64 (N, D), because
-        float32 is too coarse for two pictures that are so near.
-    """
-    t = torch.rand(len(a), 1, dtype=a.dtype, generator=torch.Generator().manual_seed(0)).to(a.device)
-    total = straight = 0.0
-    for one, other, at in zip(a.split(50), b.split(50), t.split(50), strict=True):
-        on_the_way = [way(one, other, at), way(one, other, at + epsilon)]
-        here, there, first, last = make(torch.cat([*on_the_way, one, other])).chunk(4)
-        total += ((there - here) / epsilon).square().sum().item()
-        straight += (last - first).square().sum().item()
-    return total / straight
+# --- Path length: 2019, section 4.1; the measure itself is in measures/paths.py ----------------------------------------
 
 
 @torch.no_grad()
@@ -269,15 +243,13 @@ def draw(judged):
     G = own.G_average.module.eval()
     w = G.mapping(own.random_z(13, G.z_size, own.device))
     drawn = torch.stack([G.synthesis(G.truncated(w[:6], psi)) for psi in psis], 1).flatten(0, 1)
-    shown = {one.name: beside.grid(one.faces[:35], 7) for one in judged[:2]} | {
-        "coarse styles from the left, fine ones from above": beside.grid(mixing_grid(G, w[:5], w[5:]), 9),
-        f"psi {', '.join(map(str, psis))}": beside.grid(drawn, len(psis)),
+    shown = {one.name: (one.faces[:35], 7) for one in judged[:2]} | {
+        "coarse styles from the left, fine ones from above": (mixing_grid(G, w[:5], w[5:]), 9),
+        f"psi {', '.join(map(str, psis))}": (drawn, len(psis)),
     }
-    figure = Figure(figsize=(9, 7), dpi=120, layout="constrained")
-    for axis, (name, picture) in zip(figure.subplots(2, 2).flatten(), shown.items(), strict=True):
-        axis.imshow(picture)
-        axis.set_title(name, fontsize=10)
-        axis.axis("off")
+    figure = beside.sheet(9, 7)
+    for axis, (name, (pictures, columns)) in zip(figure.subplots(2, 2).flatten(), shown.items(), strict=True):
+        beside.show(axis, pictures, columns, name, fontsize=10)
     return figure
 
 

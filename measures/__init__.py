@@ -7,6 +7,9 @@ copies.py       nearest photographs, and the share of faces that are copies of o
 traits.py       how often are glasses, say, seen among the faces?
 embedding.py    Fréchet and kernel distances in the features of a network: dlib's face embedding, Inception
 detect.py       in how many does a detector find a face?
+paths.py        perceptual path length: how much changes on the way from one latent vector to another?
+translation.py  do brightness and place go along where pictures are made of pictures?
 
-Those in patches.py, variety.py and copies.py take float images in [0, 1], those in embedding.py and detect.py uint8.
+Those in patches.py, variety.py and copies.py take float images in [0, 1], those in embedding.py, detect.py and
+translation.py uint8.
 """

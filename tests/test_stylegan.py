@@ -95,6 +95,16 @@ def test_a_demodulated_output_has_unit_variance_whatever_the_style():
 # --- The generator
 
 
+def test_doubling_is_the_filter_1_3_3_1_between_zeros_but_for_the_edge():
+    x = torch.randn(2, 3, 8, 8)
+    stretched = torch.zeros(2, 3, 16, 16)
+    stretched[:, :, ::2, ::2] = x
+    line = torch.tensor([1.0, 3, 3, 1]) / 4  # twice what would keep the mean, for each direction: half of it are zeros
+    kernel = torch.outer(line, line).expand(3, 1, 4, 4)
+    filtered = F.conv2d(F.pad(stretched, (2, 1, 2, 1)), kernel, groups=3)
+    assert torch.allclose(stylegan.doubled(x)[:, :, 1:-1, 1:-1], filtered[:, :, 1:-1, 1:-1], atol=1e-6)
+
+
 @pytest.mark.parametrize("size, layers", [(8, 3), (32, 7), (64, 9)])
 def test_pictures_have_the_notebook_s_shape_and_range(size, layers):
     G = stylegan.Generator(Z_SIZE, 8, size)
