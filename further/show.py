@@ -286,6 +286,7 @@ def page(program, film=None):
         factor.input(does.truncate, [z, factor], [truncated, apart], **live)
         square = does.show_cut, [photograph, centre, zoom], target
         chosen.upload(does.upload, chosen, [photograph, centre, shown, words]).then(*square, **still)
+        chosen.upload(lambda: (None, None), None, [z_found, result], **still)  # what was found for another photograph
         shown.select(does.centre_on, None, centre, **still).then(*square, **still)
         zoom.input(*square, **live)
         find.click(does.find, [photograph, centre, zoom], [z_found, result, words], show_progress="minimal")

@@ -352,6 +352,9 @@ def test_every_control_changes_a_picture(visit, served, tmp_path):
     changes(page, lambda: page.get_by_role("button", name="Take it as face A").click(), "A")
     assert source(page, "A").split("/")[-2] == source(page, "result").split("/")[-2]
     assert not list(served[1].rglob("photograph.png"))
+    Image.effect_noise((300, 400), 90).save(tmp_path / "another.png")
+    changes(page, lambda: upload(page, tmp_path / "another.png"), "target")
+    page.locator("#result img").wait_for(state="detached")  # it was found for the other
 
     page.get_by_role("tab", name="Training").click()
     assert page.locator("#training img").evaluate("image => image.complete && image.naturalWidth") == 64
