@@ -8,13 +8,16 @@ to these functions and change them, start a program that reads the disk. The wal
 def refuse_outside(hidden, allowed):
     """Refuse to open, link or move files under the folders `hidden` that do not lie under one of `allowed` (real paths).
 
-    It sees what Python opens in this process: not what a program started from it reads, nor what C code opens.
+    And let forked processes not fork again, so that a fork bomb grows slowly enough to be noticed. It
+    sees what Python does in this process: not what a program started from it does, nor C code.
     """
     import os
     import sys
 
     def inside(path, folders):
         return any(path == folder or path.startswith(folder + os.sep) for folder in folders)
+
+    kernel = os.getpid()
 
     def look(event, arguments, watched=frozenset({"open", "os.link", "os.symlink", "os.rename", "os.remove", "os.rmdir"})):
         if event in watched and arguments and isinstance(arguments[0], (str, bytes, os.PathLike)):
@@ -23,6 +26,8 @@ def refuse_outside(hidden, allowed):
                 if inside(real, hidden) and not inside(real, allowed):
                     raise PermissionError(f"{os.path.basename(real)} lies outside this run's folder: "
                                           "a submission is judged with its own files alone.")
+        elif event == "os.fork" and os.getpid() != kernel:
+            raise PermissionError("a process that was forked may not fork again.")
 
     sys.addaudithook(look)
 

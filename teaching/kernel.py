@@ -80,7 +80,7 @@ class Client(NotebookClient):
             await running
             return list(cell.outputs), late
         except DeadKernelError:
-            raise Stop("the kernel ended in the middle of a cell") from None
+            raise Stop("the kernel ended") from None
         finally:
             flooded.cancel()
             running.cancel()
@@ -200,7 +200,7 @@ class Run:
         except asyncio.TimeoutError:
             raise Stop(f"time: more than {self.limits.given:g} s before a cell began") from None
         except DeadKernelError:
-            raise Stop("the kernel ended between two cells") from None
+            raise Stop("the kernel ended") from None
         except (LookupError, TypeError):
             return True  # it did not answer as a kernel does
 

@@ -167,9 +167,13 @@ def adopt_orphans():
 
 
 def limit_this_process(limits):
-    """Have the system itself refuse larger files and, to a user without all rights, more processes; not on Windows."""
+    """Have the system itself refuse larger files and, to a user without all rights, more processes; not on Windows.
+
+    What runs here gives way to others, so that the watch comes to its turn among hundreds of processes.
+    """
     if os.name == "nt":
         return
+    os.nice(10)
     import resource
 
     def lower(kind, most):

@@ -29,7 +29,8 @@ from teaching.submissions import submissions_in
 
 ROOT = Path(__file__).resolve().parent.parent
 DECIDES = (REFERENCE, *(ROOT / name for name in (  # the files by which a verdict is reached
-    "problem_unittests.py", "teaching/cells.py", "teaching/kernel.py", "teaching/limits.py", "teaching/run.py")))
+    "problem_unittests.py", "teaching/cells.py", "teaching/guard.py", "teaching/kernel.py", "teaching/limits.py",
+    "teaching/run.py")))
 FACES = 300  # drawn faces that each submission trains on
 
 
@@ -135,19 +136,16 @@ def _work(judge, submission, faces, kept):
 
 
 def _share(text):
-    share = float(text)
-    if not 0 <= share <= 1:
-        raise ValueError
+    share = marks.as_number(text)
+    if share is None or not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share from 0 to 1")
     return share
 
 
 def _count(text):
-    if int(text) < 1:
-        raise ValueError
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 1 on")
     return int(text)
-
-
-_share.__name__, _count.__name__ = "share from 0 to 1", "number from 1 on"  # argparse's words for a wrong one
 
 
 def main(arguments=None):

@@ -204,10 +204,8 @@ def _run_once(assembled, faces, limits, hidden, ran, dropped, until):
 
 
 def _keep(ran, assembled, index, line):
-    """Keep what a cell showed and how long it took; of a check, what it showed first."""
-    cell = assembled[index]
-    if cell.kind == "check" or index not in ran.outputs or cell.kind != "answer":
-        ran.outputs[index] = line["outputs"]
+    """Keep what a cell showed and how long it took."""
+    cell, ran.outputs[index] = assembled[index], line["outputs"]
     ran.errors.pop(index, None)
     if line["late"] or line["error"]:
         ran.errors[index] = line["late"] or _last_line(*line["error"])

@@ -98,7 +98,6 @@ def test_a_learner_who_opens_the_release_has_all_that_it_needs(laid_out, tmp_pat
     said = command("nbgrader", "validate", NOTEBOOK, folder=handed_out, FACE_EPOCHS="1",
                    FACE_DATA=str(handed_out / "processed_celeba_small"), PYTHONPATH="")
     assert "VALIDATION FAILED ON 12 CELL(S)" in said and said.count("not begun yet") == 9  # and three questions
-    assert "Traceback" not in said
 
 
 def test_nothing_that_is_handed_out_holds_a_solution(laid_out):

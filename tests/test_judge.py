@@ -13,12 +13,14 @@ pytest.importorskip("ipykernel")
 import submissions as made  # noqa: E402
 
 from faces.draw import draw_faces  # noqa: E402
+from teaching import run  # noqa: E402
 from teaching.limits import MARK, Limits  # noqa: E402
 from teaching.run import judge  # noqa: E402
 
 POINTS = {"get_dataloader": 4, "scale": 2, "discriminator": 6, "generator": 6, "weights_init_normal": 4, "losses": 5,
           "optimizers": 4, "training_steps": 8, "mode_difference": 2}
 PATIENT = Limits(whole=900, cell=120, given=300)  # for a machine that is busy with other tests
+SMALL = Limits(whole=600, cell=12, given=200, memory=3 << 29, processes=24, disk=200 << 20)
 SOLVED = made.solved()
 
 
@@ -32,7 +34,6 @@ class Wanted(NamedTuple):
 NONE = dict.fromkeys(POINTS, "not begun")
 WANTED = {
     "sound": Wanted({}),
-    "without ids and metadata": Wanted({}),
     "three exercises missing": Wanted(dict.fromkeys(("scale", "weights_init_normal", "mode_difference"), "not begun")),
     "a fault in the steps": Wanted({"training_steps": "wrong"}, "Why it matters"),
     "nothing answered": Wanted(NONE),
@@ -113,7 +114,6 @@ def stealing():
 
 SUBMISSIONS = {
     "sound": lambda: SOLVED,
-    "without ids and metadata": lambda: made.bare(SOLVED),
     "three exercises missing": lambda: made.unanswered(SOLVED, "scale", "weights_init_normal", "mode_difference"),
     "a fault in the steps": lambda: made.answered(SOLVED, discriminator_step=WRONG_STEPS),
     "nothing answered": lambda: made.unanswered(SOLVED, *made.ANSWERS),
@@ -218,22 +218,66 @@ def short_of(notebook):
     ("while True:\n    pass", None),
     (FLOOD, None),
     (DISPLAYS, None),
-    (in_scale(DEAF), "time: more than 20 s in one cell, and it could not be interrupted"),
+    (in_scale(DEAF), "time: more than 12 s in one cell, and it could not be interrupted"),
     (MEMORY, "memory: more than 1.5 GB"),
     (in_scale(FORKS), "processes: more than 24"),
     (DETACHED, "processes: more than 24"),
     (in_scale(DISK), "disk: more than 200 MB"),
     (FILES, "disk: more than 200 MB"),
-    (in_scale("import os\nos._exit(0)"), "the kernel ended in the middle of a cell"),
+    (in_scale("import os\nos._exit(0)"), "the kernel ended"),
     ("import os, signal\nos.kill(os.getppid(), signal.SIGKILL)", "the process that ran the notebook ended (killed)"),
-    ("import os\nos.abort()", "the kernel ended in the middle of a cell"),
-    ("exit()\nimport time\ntime.sleep(10)", "the kernel ended in the middle of a cell"),
+    ("exit()\nimport time\ntime.sleep(10)", "the kernel ended"),
 ], ids=["never ends", "never ends, in its cell", "prints", "shows", "cannot be interrupted", "memory", "forks",
-        "leaves processes", "disk", "empty files", "_exit", "kills its parent", "aborts", "exit()"])
+        "leaves processes", "disk", "empty files", "_exit", "kills its parent", "exit()"])
 def test_an_answer_that_takes_too_much_loses_its_own_points_only(answer, line, faces, short, tmp_path):
-    limits = Limits(whole=600, cell=20, given=200, memory=3 << 29, processes=24, disk=200 << 20)
     submission = made.write(short_of(made.answered(SOLVED, scale=answer)), tmp_path / "one.ipynb")
-    judged = judge(submission, faces, limits, short)
+    judged = judge(submission, faces, SMALL, short)
     assert verdicts(judged) == {"get_dataloader": "passed", "scale": "stopped"}
     assert judged["stopped"] == line and judged["cells_failed"] == []
     assert nothing_left()
+
+
+def test_what_ends_the_kernel_in_a_given_cell_is_replaced_and_keeps_its_points(faces, short, tmp_path):
+    ends = "    import os\n    if data_dir == os.environ['FACE_DATA']:\n        os._exit(0)\n"
+    answer = made.at(SOLVED, "get_dataloader")["source"].replace("    # both sides", f"{ends}    # both sides")
+    submission = made.write(short_of(made.answered(SOLVED, get_dataloader=answer)), tmp_path / "one.ipynb")
+    judged = judge(submission, faces, SMALL, short)
+    assert verdicts(judged) == {"get_dataloader": "passed", "scale": "passed"}
+    assert [exercise["replaced"] for exercise in judged["exercises"]] == [True, False]
+    assert judged["stopped"] == "the kernel ended" and judged["cells_failed"] == []
+
+
+def test_a_cell_of_the_learner_s_own_costs_no_points(faces, short, tmp_path):
+    own = made.after(made.after(SOLVED, "get_dataloader", "import os\nos._exit(0)"), "cell-012", "1 / 0", "def scale(:")
+    judged = judge(made.write(short_of(own), tmp_path / "one.ipynb"), faces, SMALL, short)
+    assert verdicts(judged) == {"get_dataloader": "passed", "scale": "passed"}
+    assert not any(exercise["replaced"] for exercise in judged["exercises"]) and judged["cells_failed"] == []
+
+
+def test_after_two_stops_the_rest_is_not_judged(faces, short, tmp_path):
+    ends = "import os\nos._exit(0)"
+    own = made.after(made.after(made.after(SOLVED, "cell-001", ends), "cell-003", ends), "cell-005", ends)
+    judged = judge(made.write(short_of(own), tmp_path / "one.ipynb"), faces, SMALL, short)
+    assert verdicts(judged) == {"get_dataloader": "stopped", "scale": "stopped"}
+    assert all(exercise["words"].startswith("Not judged") for exercise in judged["exercises"])
+
+
+def test_an_answer_that_prints_while_it_is_judged_and_one_with_advice_keep_their_points(faces, short, tmp_path):
+    prints = in_scale("print('Tests Passed?', 'debug')\nlow, high = feature_range\nreturn x * (high - low) + low")
+    submission = made.write(short_of(made.answered(SOLVED, scale=prints)), tmp_path / "one.ipynb")
+    judged = judge(submission, faces, SMALL, short)
+    assert points(judged) == {"get_dataloader": 4, "scale": 2}
+    assert judged["exercises"][1]["words"].startswith("Tests Passed\n") or judged["exercises"][1]["words"] == "Tests Passed"
+
+
+def test_the_time_of_all_ends_a_run(faces, short, tmp_path):
+    judged = judge(made.write(short_of(SOLVED), tmp_path / "one.ipynb"), faces, Limits(whole=1), short)
+    assert judged["stopped"] == "time: more than 1 s in all" and judged["seconds"] < 60
+    assert set(verdicts(judged).values()) == {"stopped"} and nothing_left()
+
+
+def test_a_run_sees_no_secret_and_no_way_to_the_solutions(monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_TOKEN", "1")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(made.ROOT), str(tmp_path)]))
+    seen = run._environment(tmp_path, tmp_path / "work", [str(made.ROOT)], "t")
+    assert "HF_TOKEN" not in seen and seen["PYTHONPATH"] == str(tmp_path) and seen["FACE_EPOCHS"] == "1"
