@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -135,7 +136,7 @@ def run_all_cells(page):
     raise AssertionError("JupyterLab runs no cell")
 
 
-def test_a_person_runs_the_notebook(page, tmp_path):
+def test_a_person_runs_the_notebook(page, project, tmp_path):
     training = outputs(page, "history = train(")
 
     def batches():
@@ -163,6 +164,7 @@ def test_a_person_runs_the_notebook(page, tmp_path):
     assert_the_gif_plays(page, outputs(page, "helper.save_gif("))
     rubric = outputs(page, "tests.rubric_report(").inner_text()
     assert all(word in rubric for word in ("Discriminator", "Generator", "Training", "Results", "met"))
+    assert_the_notebook_is_handed_in(page, project)
     stopped = re.search(r"([\d,]+) images", training.inner_text())[1]
     for number in range(2, page.locator(".jp-CodeCell").count(), 3):  # pictures for a person to look at
         page.locator(".jp-CodeCell").nth(number).scroll_into_view_if_needed()
@@ -176,6 +178,21 @@ def test_a_person_runs_the_notebook(page, tmp_path):
     wait_until(page, lambda: batches() > earlier, 60)
     choose(page, "Kernel", "Interrupt Kernel")
     wait_until(page, lambda: "Interrupted; nothing is lost" in training.inner_text(), 60)
+
+
+def assert_the_notebook_is_handed_in(page, project):
+    """Once the notebook is saved, the zip that the last cell writes holds it as it ran."""
+    choose(page, "File", "Save Notebook")
+    page.wait_for_timeout(2000)
+    cell(page, "tests.rubric_report(").locator(".cm-content").click()
+    choose(page, "Run", "Run Selected Cell")
+    wait_until(page, lambda: "as it was saved at" in outputs(page, "tests.rubric_report(").inner_text(), 60)
+    [handed_in] = (project / "results").glob("*/submission.zip")
+    with zipfile.ZipFile(handed_in) as file:
+        assert set(file.namelist()) == {"report.html", "report.json", "face_generation.ipynb", "face_generation.html"}
+        ran = json.loads(file.read("face_generation.ipynb"))["cells"]
+        assert sum("Tests Passed" in str(one.get("outputs")) for one in ran) == CHECKS
+        assert str(project) not in file.read("face_generation.html").decode()
 
 
 def assert_the_gif_plays(page, output):
