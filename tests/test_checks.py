@@ -385,7 +385,8 @@ def test_rubric_says_what_is_missing(absent):
     assert report._repr_html_()
 
 
-@pytest.mark.parametrize("odd", [0, "text", [], {}, torch.zeros(3), lambda *args: None, object()], ids=str)
+@pytest.mark.parametrize("odd", [0, "text", [], {}, torch.zeros(3), lambda *args: None, object()],
+                         ids=["number", "text", "list", "dict", "tensor", "function", "object"])
 def test_rubric_never_raises(odd):
     report = tests.rubric_report(**dict.fromkeys(solved(), odd))
     assert set(verdicts(report).values()) <= {"not met", "a person decides"}
