@@ -270,7 +270,7 @@ def test_a_view_that_somebody_broke_is_made_anew(project, monkeypatch):
     assert find_faces() == data_dir and plain_names(data_dir) == CLEAN
 
 
-def test_where_no_links_can_be_made_one_line_names_the_junk(project, monkeypatch):
+def test_no_links_one_line(project, monkeypatch):
     def no_links(*args, **options):
         raise OSError(1314, "A required privilege is not held by the client")
 

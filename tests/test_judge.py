@@ -20,7 +20,7 @@ from teaching.run import judge  # noqa: E402
 POINTS = {"get_dataloader": 4, "scale": 2, "discriminator": 6, "generator": 6, "weights_init_normal": 4, "losses": 5,
           "optimizers": 4, "training_steps": 8, "mode_difference": 2}
 PATIENT = Limits(whole=900, cell=120, given=300)  # for a machine that is busy with other tests
-SMALL = Limits(whole=600, cell=12, given=200, memory=3 << 29, processes=24, disk=200 << 20)
+SMALL = Limits(whole=600, cell=12, given=200, memory=3 << 29, processes=12, disk=200 << 20)
 SOLVED = made.solved()
 
 
@@ -220,8 +220,8 @@ def short_of(notebook):
     (DISPLAYS, None),
     (in_scale(DEAF), "time: more than 12 s in one cell, and it could not be interrupted"),
     (MEMORY, "memory: more than 1.5 GB"),
-    (in_scale(FORKS), "processes: more than 24"),
-    (DETACHED, "processes: more than 24"),
+    (in_scale(FORKS), "processes: more than 12"),
+    (DETACHED, "processes: more than 12"),
     (in_scale(DISK), "disk: more than 200 MB"),
     (FILES, "disk: more than 200 MB"),
     (in_scale("import os\nos._exit(0)"), "the kernel ended"),

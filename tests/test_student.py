@@ -52,7 +52,8 @@ def test_a_student_s_cell_is_more_than_a_raise(editions):
             lines = after.splitlines()
             stub = next(i for i, line in enumerate(lines) if "YOUR CODE HERE" in line)
             assert re.match(r"\s*#|\w+ = \.\.\.", lines[stub - 1]), after  # a scaffold stands above it
-    answers = [cell.source for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("solution")]
+    answers = [cell.source for cell in notebook.cells
+               if cell.cell_type == "markdown" and cell.metadata.get("nbgrader", {}).get("solution")]
     assert len(answers) == 3 and all(answer == "YOUR ANSWER HERE" for answer in answers)
 
 
