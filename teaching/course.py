@@ -47,12 +47,16 @@ c.Execute.timeout = 600  # seconds for a cell when `nbgrader validate` runs a no
 '''
 
 
-def empty(folder):
-    """The folder as an absolute Path. Raises: FaceError, one line, if it is there and not empty."""
+def new(folder, fill):
+    """Have fill(folder), of an absolute Path, fill a folder that is new or empty. Raises: FaceError, one line."""
     folder = Path(folder).resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FaceError(f"{folder} is not empty: name a folder that does not exist yet.")
-    return folder
+    try:
+        fill(folder)
+    except OSError as error:
+        raise FaceError(f"{folder} cannot be filled ({error.strerror}: {error.filename}): make it writable, with 20 MB "
+                        "free, and empty it.") from None
 
 
 def hand_out(folder):
@@ -68,29 +72,30 @@ def hand_out(folder):
     shutil.copy(ROOT / "processed_celeba_small" / "README.md", pictures / "README.md")
 
 
+def fill(folder):
+    """Write the course: the solved notebook with what learners need beside it, and nbgrader's settings."""
+    hand_out(folder / "source" / "faces")
+    shutil.copy(ROOT / NOTEBOOK, folder / "source" / "faces" / NOTEBOOK)
+    config = CONFIG.format(project=str(ROOT), name=folder.name, folder=str(folder))
+    (folder / "nbgrader_config.py").write_text(config, encoding="utf-8")
+
+
 def lay_out(folder):
     """Fill `folder`, which must be new or empty, with a course. Raises: FaceError in one line."""
-    folder = empty(folder)
-    try:
-        hand_out(folder / "source" / "faces")
-        shutil.copy(ROOT / NOTEBOOK, folder / "source" / "faces" / NOTEBOOK)
-        config = CONFIG.format(project=str(ROOT), name=folder.name, folder=str(folder))
-        (folder / "nbgrader_config.py").write_text(config, encoding="utf-8")
-    except OSError as error:
-        raise FaceError(f"{folder} cannot be filled ({error.strerror}: {error.filename}): make it writable, with 20 MB "
-                        "free, and empty it.") from None
+    new(folder, fill)
 
 
-def main():
-    parser = argparse.ArgumentParser(prog="python -m teaching.course", description="Lay out an nbgrader course.")
+def command(name, what, lay_out, then):
+    """The command line of a module that lays out the folder it is given; `then` is how to go on in it."""
+    parser = argparse.ArgumentParser(prog=f"python -m teaching.{name}", description=what)
     parser.add_argument("folder", type=Path)
     given = parser.parse_args()
     try:
         lay_out(given.folder)
     except FaceError as error:
-        sys.exit(f"{error}")
-    print(f"{given.folder} is a course. Go on in it: nbgrader generate_assignment faces")
+        sys.exit(f"teaching.{name}: {error}")
+    print(f"{given.folder} is laid out. Go on in it: {then}")
 
 
 if __name__ == "__main__":
-    main()
+    command("course", "Lay out an nbgrader course.", lay_out, "nbgrader generate_assignment faces")

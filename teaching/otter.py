@@ -6,13 +6,8 @@ README.md says which of Otter's commands go on from there. The tests are in Otte
 raises is a test that fails, and Otter shows the check's words.
 """
 
-import argparse
-import sys
-from pathlib import Path
-
-from common import FaceError
 from teaching.cells import read_reference
-from teaching.course import empty, hand_out
+from teaching.course import command, hand_out, new
 
 TEST = '''"""The exercise `{name}`; written by python -m teaching.otter."""
 
@@ -29,33 +24,23 @@ def check(env):
 '''
 
 
+def fill(folder):
+    """Write the files that learners need, their list, and a test for each exercise."""
+    hand_out(folder)
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    (folder / "files.txt").write_text("\n".join(files) + "\n", encoding="utf-8")
+    (folder / "tests").mkdir()
+    for cell in read_reference():
+        if cell.kind == "check":
+            text = TEST.format(name=cell.exercise, points=cell.points, source=cell.source)
+            (folder / "tests" / f"{cell.exercise}.py").write_text(text, encoding="utf-8")
+
+
 def lay_out(folder):
     """Fill `folder`, which must be new or empty. Raises: FaceError in one line."""
-    folder = empty(folder)
-    try:
-        hand_out(folder)
-        files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-        (folder / "files.txt").write_text("\n".join(files) + "\n", encoding="utf-8")
-        (folder / "tests").mkdir()
-        for cell in read_reference():
-            if cell.kind == "check":
-                text = TEST.format(name=cell.exercise, points=cell.points, source=cell.source)
-                (folder / "tests" / f"{cell.exercise}.py").write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise FaceError(f"{folder} cannot be filled ({error.strerror}: {error.filename}): make it writable.") from None
-
-
-def main():
-    parser = argparse.ArgumentParser(prog="python -m teaching.otter", description="Lay out what Otter-Grader needs.")
-    parser.add_argument("folder", type=Path)
-    given = parser.parse_args()
-    try:
-        lay_out(given.folder)
-    except FaceError as error:
-        sys.exit(f"{error}")
-    print(f"{given.folder} is laid out. Go on in it: otter generate -t tests -r requirements.txt -o autograder.zip "
-          "$(cat files.txt)")
+    new(folder, fill)
 
 
 if __name__ == "__main__":
-    main()
+    command("otter", "Lay out what Otter-Grader needs.", lay_out,
+            "otter generate -t tests -r requirements.txt -o autograder.zip $(cat files.txt)")
