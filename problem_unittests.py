@@ -1869,9 +1869,9 @@ def _judge_rounds(game):
 
 
 def _autocast(device):
-    """What train() runs the steps in: matrix products and convolutions in bfloat16."""
+    """What train() runs the steps in: matrix products and convolutions in bfloat16, every pass with the weights of now."""
     kind = torch.device(device).type
-    return torch.autocast(kind, torch.bfloat16, enabled=torch.amp.is_autocast_available(kind))
+    return torch.autocast(kind, torch.bfloat16, torch.amp.is_autocast_available(kind), cache_enabled=False)
 
 
 def _judge_given(side, game, n, result, *outcome):

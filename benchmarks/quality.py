@@ -75,17 +75,23 @@ def load(folder, size):
     return decode_once(loader).dataset.images
 
 
-def split(photographs, held_out=HELD_OUT, seed=0):
-    """Keep `held_out` photographs, chosen by the seed, out of training. Returns (train, reals).
+def split_at(photographs, held_out=HELD_OUT, seed=0):
+    """Keep `held_out` photographs, chosen by the seed, out of training. Returns the places of (train, reals), int (N,).
 
-    Photographs of train that are copies of one held out (closeness below 0.5) are dropped, or the reference would have
+    Photographs that are copies of one held out (closeness below 0.5) are left out of train, or the reference would have
     been trained on after all. Raises ValueError on fewer than four times `held_out`: the floor takes three more draws.
     """
     if len(photographs) < 4 * held_out:
         raise ValueError(f"{len(photographs):,} photographs are too few: {4 * held_out:,} or more are needed.")
     order = torch.randperm(len(photographs), generator=torch.Generator().manual_seed(seed))
-    reals, train = photographs[order[:held_out]], photographs[order[held_out:]]
-    return train[closeness(_small(train), _small(reals)) >= 0.5], reals
+    reals, train = order[:held_out], order[held_out:]
+    return train[closeness(_small(photographs[train]), _small(photographs[reals])) >= 0.5], reals
+
+
+def split(photographs, held_out=HELD_OUT, seed=0):
+    """The photographs, uint8 (N, 3, S, S), at the places that `split_at` gives: (train, reals)."""
+    train, reals = split_at(photographs, held_out, seed)
+    return photographs[train], photographs[reals]
 
 
 def generate(generator, z_size, n, seed=0):

@@ -104,20 +104,21 @@ def set_up(recipe, size):
     return own
 
 
-def train(recipe, own, photographs, images, folder):
+def train(recipe, own, photographs, images, folder, so_far=None):
     """Train what `set_up` made on photographs, uint8 (N, 3, S, S), until about `images` were seen. Returns the TrainingRun.
 
     A folder that holds an earlier training of the same networks is gone on with, from its last checkpoint.
+    so_far: int, stop when about so many of the `images` were seen; None: at the end.
     """
     parts = course.parts_of(own)
     if recipe.falls:
         parts["rates"] = best.Falling(course.steps_for(own, photographs, images), own.d_optimizer, own.g_optimizer)
-    return course.fit(own, photographs, images, folder, parts=parts)
+    return course.fit(own, photographs, so_far or images, folder, parts=parts)
 
 
-def faces_of(G, own):
-    """DRAWS x HELD_OUT faces of a generator trained with `own`, uint8 (N, 3, S, S)."""
-    z = own.random_z(DRAWS * HELD_OUT, own.z_size, next(G.parameters()).device)
+def faces_of(G, own, count=DRAWS * HELD_OUT):
+    """`count` faces of a generator trained with `own`, uint8 (count, 3, S, S)."""
+    z = own.random_z(count, own.z_size, next(G.parameters()).device)
     return torch.from_numpy(helper.to_pixels(helper.generate(G, z))).permute(0, 3, 1, 2).contiguous()
 
 

@@ -50,6 +50,21 @@ def test_a_release_of_torch_without_the_private_question_computes_in_float32(mon
         assert torch.nn.Linear(4, 4)(torch.rand(2, 4)).dtype == torch.float32
 
 
+def test_under_fast_math_a_network_answers_with_the_weights_of_its_last_step(monkeypatch):
+    """PyTorch's autocast keeps the weights that it rounded until its context ends: G's step would ask the former D."""
+    monkeypatch.setattr(training.device, "_cpu_has_bfloat16", lambda: True)
+    layer = torch.nn.Linear(4, 1)
+    x = torch.ones(2, 4)
+    with helper.fast_math(torch.device("cpu")):
+        before = layer(x).sum()
+        before.backward()
+        torch.optim.SGD(layer.parameters(), lr=1.0).step()
+        within = layer(x)
+    with helper.fast_math(torch.device("cpu")):
+        after = layer(x)
+    assert torch.equal(within, after) and not torch.equal(within.sum(), before)
+
+
 def test_fast_math_computes_in_bfloat16_only_where_there_is_hardware(monkeypatch):
     layer, x = torch.nn.Linear(4, 4), torch.rand(2, 4)
     for hardware, dtype in ((False, torch.float32), (True, torch.bfloat16)):

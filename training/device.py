@@ -36,13 +36,15 @@ def _one_step(device):
 def fast_math(device):
     """Context in which convolutions run in bfloat16 where `device` has hardware for it, and in float32 elsewhere.
 
-    On a CPU that means AMX or AVX-512 BF16: without them bfloat16 is emulated and slower than float32.
+    On a CPU that means AMX or AVX-512 BF16: without them bfloat16 is emulated and slower than float32. The weights are
+    rounded to bfloat16 anew for every pass. PyTorch would keep the rounded ones until the context ends, and G's step would
+    ask the D from before D's step.
     """
     if device.type == "cuda":
         bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         bfloat16 = device.type == "cpu" and _cpu_has_bfloat16()
-    return torch.autocast(device.type, torch.bfloat16) if bfloat16 else contextlib.nullcontext()
+    return torch.autocast(device.type, torch.bfloat16, cache_enabled=False) if bfloat16 else contextlib.nullcontext()
 
 
 def _cpu_has_bfloat16():
