@@ -2,7 +2,9 @@
 
 quality.py      how good are the faces?
 recipes.py      which recipe makes the better ones? others.py holds the networks that are compared with the notebook's
+race.py         how soon are the faces good? seconds against distance
 throughput.py   how fast does it train?
+step.py         where does the time of a training step go?
 data.py         what do the pictures cost, in seconds and in memory?
-plots.py        the plots of README.md, which keeps the tables
+ingredients.py  the plot of the single ingredients, from the tables of README.md
 """

@@ -14,6 +14,10 @@ import helper
 # In place of the notebook's helper: all convolutions in float32
 IN_FLOAT32 = SimpleNamespace(**vars(helper) | {"fast_math": lambda device: torch.autocast(device.type, enabled=False)})
 
+# In place of the notebook's helper: autocast as it comes, which keeps the weights that it has rounded until a batch is done,
+# so that G's step asks the D from before D's step
+KEEPS_ROUNDED = SimpleNamespace(**vars(helper) | {"fast_math": lambda device: torch.autocast(device.type, torch.bfloat16)})
+
 
 def label_one(D_out):
     """Binary cross-entropy of logits D_out (B, 1) against "real", with the label 1."""
@@ -118,14 +122,16 @@ def tutorial_weights(m):
 
 # --- What differs -----------------------------------------------------------------------------------------------------
 
-# 32 channels, batch 128, z uniform, label 1, no mirror images
+# 32 channels, batch 128, z uniform, label 1, no mirror images, float32
 LEARNERS = {
+    "helper": IN_FLOAT32,
     "Discriminator": LearnersDiscriminator, "Generator": LearnersGenerator, "d_conv_dim": 32, "g_conv_dim": 32,
     "z_size": 100, "batch_size": 128, "learning_rate": 2e-4, "betas": (0.5, 0.999), "real_loss": label_one,
     "mirror_half": unchanged, "random_z": uniform_z,
 }
-# 64 channels, batch 128, normal z of 100, label 1, no mirror images
+# 64 channels, batch 128, normal z of 100, label 1, no mirror images, float32
 TUTORIAL = {
+    "helper": IN_FLOAT32,
     "Discriminator": TutorialDiscriminator, "Generator": TutorialGenerator, "weights_init_normal": tutorial_weights,
     "d_conv_dim": 64, "g_conv_dim": 64, "z_size": 100, "batch_size": 128, "learning_rate": 2e-4, "betas": (0.5, 0.999),
     "real_loss": label_one, "fake_loss": label_zero, "mirror_half": unchanged,

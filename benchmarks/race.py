@@ -7,7 +7,7 @@
 1,000 photographs are kept out of training. Every training stops at some twenty places, more of them early, and 1,000 faces
 are judged against those photographs, outside the clock. The goal is the distance that the tutorial's recipe has at the
 end; the table says how long each recipe takes to come below it and stay there. Learners' and tutorial's run as people run
-them: convolutions in float32, every picture decoded at every use. A recipe whose learning rate falls heads for --images.
+them: every picture is decoded at every use. A recipe whose learning rate falls heads for --images.
 
 Stopped and started again, it goes on. Seconds count only if all come from one machine that does nothing else meanwhile.
 """
@@ -27,7 +27,6 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import Compose, InterpolationMode, Resize, ToTensor
 
 from benchmarks import recipes
-from benchmarks.others import IN_FLOAT32
 from benchmarks.quality import HELD_OUT, load, split_at
 from common import FaceError
 from further import course
@@ -35,7 +34,7 @@ from measures.embedding import face_embedding, feature_distances, features
 from measures.needs import Missing
 
 RACED = ("learners", "tutorial", "default")
-AS_WRITTEN = ("learners", "tutorial")  # in float32, decoding at every use
+DECODING = ("learners", "tutorial")  # every picture at every use
 GOAL = "tutorial"  # whose distance at the end is to be reached
 LOOKS = 24
 
@@ -58,7 +57,7 @@ def epochs_at(last, count=LOOKS):
     return sorted({round(last ** (k / (count - 1))) for k in range(count)})
 
 
-def decoded_at_every_use(folder, size, places, batch_size):
+def decoding(folder, size, places, batch_size):
     """DataLoader of the pictures of an ImageFolder at these places, as most people write it: nothing is kept decoded."""
     shown = Compose([Resize((size, size), InterpolationMode.LANCZOS), ToTensor()])
     return DataLoader(Subset(ImageFolder(folder, shown), places.tolist()), batch_size, shuffle=True)
@@ -67,11 +66,8 @@ def decoded_at_every_use(folder, size, places, batch_size):
 def entered(name, size, folder, photographs, places):
     """A recipe by its name, set up for the race. Returns (recipe, what `recipes.set_up` gave, what it is to train on)."""
     recipe = recipes.RECIPES[name]
-    if name not in AS_WRITTEN:
-        return recipe, recipes.set_up(recipe, size), photographs[places]
-    recipe = recipe._replace(given=recipe.given | {"helper": IN_FLOAT32})
     own = recipes.set_up(recipe, size)
-    return recipe, own, decoded_at_every_use(folder, size, places, own.batch_size)
+    return recipe, own, decoding(folder, size, places, own.batch_size) if name in DECODING else photographs[places]
 
 
 def race(name, seed, images, given, photographs, places, judge, kept):

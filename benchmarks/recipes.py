@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 
 import helper
-from benchmarks.others import IN_FLOAT32, LEARNERS, TUTORIAL, label_one, unchanged
+from benchmarks.others import IN_FLOAT32, KEEPS_ROUNDED, LEARNERS, TUTORIAL, label_one, unchanged
 from benchmarks.quality import DRAWS, HELD_OUT, floor, load, measure, split, table
 from common import FaceError
 from further import best, course, layers, losses, stability
@@ -57,7 +57,12 @@ COMPARED = {
 RECIPES = COMPARED | {
     # the default with another learning rate
     "rate_0002": Recipe(SLOWER),
+    "rate_0006": Recipe({"learning_rate": 6e-4}),
     "rate_0008": Recipe({"learning_rate": 8e-4}),
+    # the default in batches of 16, in float32, and where G's step asks the D from before D's step
+    "batch_16_0004": Recipe({"batch_size": 16}),
+    "default_float32": Recipe({"helper": IN_FLOAT32}),
+    "former_d": Recipe({"helper": KEEPS_ROUNDED}),
     # the default with the label 1 in G's step
     "smoothed_for_d": Recipe(steps=losses.smoothed_for_d),
     # rate_0002 with one thing changed
