@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import Compose, InterpolationMode, Resize, ToTensor
 
-from benchmarks import recipes
+from benchmarks import quality, recipes
 from benchmarks.quality import HELD_OUT, load, split_at
 from common import FaceError
 from further import course
@@ -71,7 +71,8 @@ def entered(name, size, folder, photographs, places):
 
 
 def race(name, seed, images, given, photographs, places, judge, kept):
-    """Train one recipe with one seed until about `images` were seen, and judge it on the way.
+    """Train one recipe with one seed until about `images` were seen, and judge it on the way. Returns the faces that it then
+    makes, {name of a row: uint8 (N, 3, S, S)}: those of its average, if it has one, and those without.
 
     given: the folder of photographs and their size, as the command names them; photographs: uint8 (N, 3, S, S); places:
     int (M,), of those to train on; judge: function of uint8 faces that returns their distance; kept: folder, Path, where
@@ -91,6 +92,10 @@ def race(name, seed, images, given, photographs, places, judge, kept):
         looks.append(Look(name, seed, run.images, round(run.seconds, 1), round(judge(made), 5)))
         write(kept / "looks.csv", looks)
         print(f"{name}, seed {seed}: {run.images:,} images, {run.seconds:,.0f} s, distance {looks[-1].distance:.4f}")
+    recipes.train(recipe, own, faces, images, kept)  # read back, if it was whole before
+    row = f"{name}, seed {seed}"
+    generators = {row: own.G_average, f"{row}, not averaged": own.G} if recipe.averages else {row: own.G}
+    return {row: recipes.faces_of(G, own) for row, G in generators.items()}
 
 
 def read(path):
@@ -175,20 +180,22 @@ def main():
     unknown = set(names) - set(recipes.RECIPES)
     if unknown:
         parser.error(f"there is no recipe {', '.join(unknown)}; there are {', '.join(recipes.RECIPES)}")
-    folder = Path(given.folder)
+    folder, made = Path(given.folder), {}
     try:
         photographs = load(given.photographs, given.size)
         places, held_out = split_at(photographs)
+        train, reals = photographs[places], photographs[held_out]
         network = face_embedding()
-        reals = features(network, photographs[held_out])
+        of_reals = features(network, reals)
 
         def judge(faces):
-            return feature_distances(features(network, faces), reals)[0]
+            return feature_distances(features(network, faces), of_reals)[0]
 
-        floor = judge(photographs[places[: len(held_out)]])
+        floor = judge(train[: len(reals)])
         for seed in given.seeds:
             for name in names:
-                race(name, seed, given.images, given, photographs, places, judge, folder / f"{name}-{given.size}-{seed}")
+                kept = folder / f"{name}-{given.size}-{seed}"
+                made |= race(name, seed, given.images, given, photographs, places, judge, kept)
     except (FaceError, ValueError, Missing) as error:
         sys.exit(f"race.py: {error}")
     trainings = [read(path) for path in sorted(folder.glob(f"*-{given.size}-*/looks.csv"))]
@@ -198,7 +205,9 @@ def main():
     goal = statistics.fmean(ends)
     print(f"\nphotographs {floor:.4f}, the goal {goal:.4f}\n\n{table(trainings, goal)}\n")
     plot(trainings, goal, floor).savefig(folder / "race.png")
-    print(folder / "race.png")
+    print(f"{folder / 'race.png'}\n\nAt the end of each training, by all measures:\n")
+    measured = {row: quality.measure(faces, reals, train) for row, faces in made.items()}
+    print(quality.table({"photographs": quality.floor(reals, train), **measured}))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import torch
 from torchvision.transforms.v2.functional import to_pil_image
 
 from benchmarks import race
+from benchmarks.quality import Row
 from benchmarks.race import Look
 
 
@@ -54,6 +55,8 @@ def raced(tmp_path, monkeypatch):
     monkeypatch.setattr(race, "face_embedding", lambda: None)
     monkeypatch.setattr(race, "features", lambda network, faces: faces.float().mean() / 255)
     monkeypatch.setattr(race, "feature_distances", lambda a, b: (abs(float(a - b)) + 1e-3,))
+    monkeypatch.setattr(race.quality, "measure", lambda faces, reals, train: [Row("found", len(faces), (0.5,))])
+    monkeypatch.setattr(race.quality, "floor", lambda reals, train: [Row("found", len(reals), (0.75,))])
 
     def run(*arguments):
         folders = [str(tmp_path / "pictures"), "--folder", str(tmp_path / "kept")]
@@ -73,6 +76,7 @@ def test_a_race_is_run_kept_and_gone_on_with(raced, capsys):
 
     raced("default", "--images", "90", "--seeds", "0")
     out = capsys.readouterr().out
+    assert "| default, seed 0, not averaged (1 x 3,000) | 0.500 |" in out and "| photographs (1 x 10) | 0.750 |" in out
     assert out.count("default, seed 0:") == 1 and "| learners | 0 |" in out
     assert [look.images for look in race.read(raced.kept / "default-32-0" / "looks.csv")] == [30, 60, 90]
 
