@@ -13,6 +13,7 @@ Stopped and started again, it goes on. Seconds count only if all come from one m
 """
 
 import argparse
+import bisect
 import csv
 import math
 import statistics
@@ -132,18 +133,37 @@ def seconds_below(looks, goal):
     return before.seconds * (after.seconds / before.seconds) ** share
 
 
+def distance_after(looks, seconds):
+    """One training's distance after so many seconds, from its first look to its last; between two as in seconds_below."""
+    after = max(1, bisect.bisect_left([look.seconds for look in looks], seconds))
+    before, after = looks[after - 1 : after + 1]
+    share = math.log(seconds / before.seconds) / math.log(after.seconds / before.seconds)
+    return before.distance * (after.distance / before.distance) ** share
+
+
+def at_equal_seconds(looks, defaults):
+    """One training's distance in multiples of the default's, the mean of its trainings, after the seconds that all have."""
+    seconds = min(training[-1].seconds for training in [looks, *defaults])
+    return distance_after(looks, seconds) / statistics.fmean(distance_after(default, seconds) for default in defaults)
+
+
 def table(trainings, goal):
-    """Markdown table, a row for each training, a list of Looks, with its seconds to `goal` as multiples of the default's."""
+    """Markdown table with a row for each training, a list of Looks. Both ratios are to the default, the mean of its
+    trainings: of the seconds until the distance is below `goal`, and of the distance after as many seconds.
+    """
     reached = [seconds_below(looks, goal) for looks in trainings]
-    default = [seconds for looks, seconds in zip(trainings, reached, strict=True) if looks[0].recipe == "default"]
+    defaults = [looks for looks in trainings if looks[0].recipe == "default"]
+    default = [seconds for looks, seconds in zip(trainings, reached, strict=True) if looks in defaults]
     base = statistics.fmean(default) if default and None not in default else None
-    lines = ["| recipe | seed | images/s | images | distance then | seconds to the goal | x the default's |",
-             "|---|---:|---:|---:|---:|---:|---:|"]
+    lines = ["| recipe | seed | images/s | images | distance then | x the default's at equal seconds | seconds to the goal "
+             "| x the default's |", "|---|---:|---:|---:|---:|---:|---:|---:|"]
     for looks, seconds in zip(trainings, reached, strict=True):
         name, seed, images, whole, distance = looks[-1]
+        equal = f"{at_equal_seconds(looks, defaults):.2f}" if defaults else "-"
         took = "not reached" if seconds is None else f"{seconds:,.0f}"
         ratio = f"{seconds / base:.2f}" if seconds and base else f"over {whole / base:.2f}" if base else "-"
-        lines.append(f"| {name} | {seed} | {images / whole:,.0f} | {images:,} | {distance:.4f} | {took} | {ratio} |")
+        so_far = f"{images / whole:,.0f} | {images:,} | {distance:.4f}"
+        lines.append(f"| {name} | {seed} | {so_far} | {equal} | {took} | {ratio} |")
     return "\n".join(lines)
 
 
@@ -181,6 +201,8 @@ def main():
     if unknown:
         parser.error(f"there is no recipe {', '.join(unknown)}; there are {', '.join(recipes.RECIPES)}")
     folder, made = Path(given.folder), {}
+    if GOAL not in names and not list(folder.glob(f"{GOAL}-{given.size}-*/looks.csv")):
+        sys.exit(f"race.py: the goal is the distance of {GOAL}, which {folder} does not hold: let it race as well")
     try:
         photographs = load(given.photographs, given.size)
         places, held_out = split_at(photographs)
@@ -199,10 +221,7 @@ def main():
     except (FaceError, ValueError, Missing) as error:
         sys.exit(f"race.py: {error}")
     trainings = [read(path) for path in sorted(folder.glob(f"*-{given.size}-*/looks.csv"))]
-    ends = [looks[-1].distance for looks in trainings if looks[0].recipe == GOAL]
-    if not ends:
-        sys.exit(f"race.py: the goal is the distance of {GOAL}, which {folder} does not hold: let it race as well")
-    goal = statistics.fmean(ends)
+    goal = statistics.fmean(looks[-1].distance for looks in trainings if looks[0].recipe == GOAL)
     print(f"\nphotographs {floor:.4f}, the goal {goal:.4f}\n\n{table(trainings, goal)}\n")
     plot(trainings, goal, floor).savefig(folder / "race.png")
     print(f"{folder / 'race.png'}\n\nAt the end of each training, by all measures:\n")

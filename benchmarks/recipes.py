@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 
 import helper
+from benchmarks import architectures
 from benchmarks.others import IN_FLOAT32, KEEPS_ROUNDED, LEARNERS, TUTORIAL, label_one, unchanged
 from benchmarks.quality import DRAWS, HELD_OUT, floor, load, measure, split, table
 from common import FaceError
@@ -39,61 +40,53 @@ class Recipe(NamedTuple):
 # --- The recipes ------------------------------------------------------------------------------------------------------
 
 
-def early(seen):
-    """The share of pictures to augment: none at first, four in five after 800,000 photographs."""
-    return min(0.8, seen / 3_000_000)
+def changed(name, instead):
+    """The default with another class in place of the notebook's class of this name: what `instead` makes of it."""
+    return Recipe({name: instead(getattr(NOTEBOOK, name))})
 
-
-SLOWER = {"learning_rate": 2e-4}  # half the notebook's
-IN_64S = SLOWER | {"batch_size": 64}  # what most of the recipes below start from
-LATE, EARLY = (best.augmented(NOTEBOOK.Discriminator, share) for share in (best.late, early))
 
 COMPARED = {
     "learners": Recipe(LEARNERS, averages=False),
     "tutorial": Recipe(TUTORIAL, averages=False),
     "default": Recipe(),
-    "best": Recipe({"Discriminator": LATE}, falls=True),
+    "best": Recipe({"Discriminator": best.augmented(NOTEBOOK.Discriminator)}, falls=True),
 }
-RECIPES = COMPARED | {
-    # the default with another learning rate
-    "rate_0002": Recipe(SLOWER),
+RECIPES = COMPARED | {  # all but `falling` are the default with one thing changed
+    "falling": Recipe(falls=True),  # best without augmented pictures
+    "rate_0002": Recipe({"learning_rate": 2e-4}),
     "rate_0006": Recipe({"learning_rate": 6e-4}),
     "rate_0008": Recipe({"learning_rate": 8e-4}),
-    # the default in batches of 16, in float32, and where G's step asks the D from before D's step
-    "batch_16_0004": Recipe({"batch_size": 16}),
-    "default_float32": Recipe({"helper": IN_FLOAT32}),
-    "former_d": Recipe({"helper": KEEPS_ROUNDED}),
-    # the default with the label 1 in G's step
+    "batch_16": Recipe({"batch_size": 16}),
+    "batch_64": Recipe({"batch_size": 64}),
+    "batch_128": Recipe({"batch_size": 128}),
+    "beta1_0": Recipe({"betas": (0.0, 0.999)}),
+    "beta1_05": Recipe({"betas": (0.5, 0.999)}),
+    "z_64": Recipe({"z_size": 64}),
+    "z_256": Recipe({"z_size": 256}),
+    "channels_32": Recipe({"d_conv_dim": 32, "g_conv_dim": 32}),
+    "channels_96": Recipe({"d_conv_dim": 96, "g_conv_dim": 96}),
+    "without_mirror": Recipe({"mirror_half": unchanged}),
+    "without_smoothing": Recipe({"real_loss": label_one}),
     "smoothed_for_d": Recipe(steps=losses.smoothed_for_d),
-    # rate_0002 with one thing changed
-    "augmented": Recipe(SLOWER | {"Discriminator": EARLY}),
-    "batch_16": Recipe(SLOWER | {"batch_size": 16}),
-    "batch_64": Recipe(IN_64S),
-    "batch_128": Recipe(SLOWER | {"batch_size": 128}),
-    "beta1_0": Recipe(SLOWER | {"betas": (0.0, 0.999)}),
-    "beta2_099": Recipe(SLOWER | {"betas": (0.1, 0.99)}),
-    "z_256": Recipe(SLOWER | {"z_size": 256}),
-    # batch_64 with one thing changed
-    "augmented_64": Recipe(IN_64S | {"Discriminator": EARLY}),
-    "float32": Recipe(IN_64S | {"helper": IN_FLOAT32}),
-    "without_mirror": Recipe(IN_64S | {"mirror_half": unchanged}),
-    "without_smoothing": Recipe(IN_64S | {"real_loss": label_one}),
-    "beta1_05": Recipe(IN_64S | {"betas": (0.5, 0.999)}),
-    "channels_32": Recipe(IN_64S | {"d_conv_dim": 32, "g_conv_dim": 32}),
-    "channels_96": Recipe(IN_64S | {"d_conv_dim": 96, "g_conv_dim": 96}),
-    "z_64": Recipe(IN_64S | {"z_size": 64}),
-    "two_time_scales": Recipe(IN_64S, d_rate=2),  # Heusel et al., 2017
-    "hinge": Recipe(IN_64S, losses.hinge),
-    "relativistic": Recipe(IN_64S, losses.relativistic),
-    "r1": Recipe(IN_64S, stability.lazy_r1),
-    "r1_stronger": Recipe(IN_64S, partial(stability.lazy_r1, scaled=4)),
-    "r1_weaker": Recipe(IN_64S, partial(stability.lazy_r1, scaled=0.25)),
-    "residual": Recipe(IN_64S | {name: layers.with_shortcuts(getattr(NOTEBOOK, name))
-                                 for name in ("Discriminator", "Generator")}),
-    "spectral_norm": Recipe(IN_64S | {"Discriminator": layers.spectral(NOTEBOOK.Discriminator)}),
-    # best without augmented pictures, augmented_64 with the falling rate
-    "falling": Recipe(falls=True),
-    "augmented_64_falling": Recipe(IN_64S | {"Discriminator": EARLY}, falls=True),
+    "float32": Recipe({"helper": IN_FLOAT32}),
+    "former_d": Recipe({"helper": KEEPS_ROUNDED}),
+    # the losses of other papers
+    "two_time_scales": Recipe(d_rate=2),  # Heusel et al., 2017
+    "hinge": Recipe(steps=losses.hinge),
+    "relativistic": Recipe(steps=losses.relativistic),
+    "r1": Recipe(steps=stability.lazy_r1),
+    # their networks
+    "residual": Recipe({name: layers.with_shortcuts(getattr(NOTEBOOK, name)) for name in ("Discriminator", "Generator")}),
+    "spectral_norm": changed("Discriminator", layers.spectral),
+    "minibatch_std": changed("Discriminator", architectures.comparing),
+    "random_features": changed("Discriminator", architectures.on_random_features),
+    "styled": changed("Generator", architectures.styled),
+    "excited": changed("Generator", architectures.excited),
+    "attention": Recipe({"Discriminator": architectures.attending(NOTEBOOK.Discriminator, 2, 64),
+                         "Generator": architectures.attending(NOTEBOOK.Generator, 9, 64)}),
+    # both
+    "norm_free": Recipe(architectures.NORM_FREE, architectures.paired),
+    "norm_free_lazy": Recipe(architectures.NORM_FREE, partial(architectures.paired, every=4)),
 }
 
 

@@ -35,12 +35,20 @@ def test_a_distance_that_rises_above_the_goal_again_does_not_count():
     assert 40 < race.seconds_below(looks, goal=0.7) < 50
 
 
+def test_distances_at_equal_seconds_are_read_off_a_power_law_exactly():
+    slow, fast = training("best", pace=50), training("default", pace=200)
+    assert race.distance_after(slow, 50) == pytest.approx(2.5**-0.5)
+    assert race.distance_after(slow, 20) == 1 and race.distance_after(slow, 200) == pytest.approx(10**-0.5)
+    assert race.at_equal_seconds(slow, [fast, fast]) == pytest.approx(2)  # after 50 s: 2,500 images and 10,000
+    assert race.at_equal_seconds(fast, [slow]) == pytest.approx(0.5)
+
+
 def test_the_table_has_the_ratio_to_the_default():
     trainings = [training("default", pace=200), training("tutorial"), training("learners", power=0.1)]
     rows = race.table(trainings, goal=2.5**-0.5).splitlines()[2:]
     assert rows[0].endswith("| 12 | 1.00 |") and rows[1].endswith("| 25 | 2.00 |")
     assert rows[2].endswith("| not reached | over 8.00 |")
-    assert race.table(trainings[1:], goal=2.5**-0.5).count("| - |") == 2  # no default, no ratio
+    assert race.table(trainings[1:], goal=2.5**-0.5).count("| - |") == 4  # no default, no ratios
 
 
 @pytest.fixture

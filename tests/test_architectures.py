@@ -1,0 +1,110 @@
+"""benchmarks/architectures.py: what each network adds, on cases with known answers. Trained in tests/test_recipes.py."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from benchmarks import architectures
+from further import course
+
+
+@pytest.fixture(scope="module")
+def own():
+    return course.load()
+
+
+def test_a_comparing_d_sees_the_other_pictures_of_a_batch(own):
+    D = architectures.comparing(own.Discriminator)(8).eval().requires_grad_(False)
+    x = torch.rand(1, 3, 32, 32)
+    alike, different = x.expand(4, -1, -1, -1), torch.cat([x, torch.rand(3, 3, 32, 32)])
+    assert D(alike)[0] == pytest.approx(D(x)[0].item(), abs=1e-4)  # deviation 0 in both; sqrt(1e-8) is not quite 0
+    assert abs(D(different)[0] - D(alike)[0]) > 1e-4
+
+
+@pytest.mark.parametrize(("name", "sizes", "place", "x"), [
+    ("Discriminator", (64,), 2, torch.rand(2, 3, 32, 32)),
+    ("Generator", (10, 64), 9, torch.randn(2, 10)),
+])
+def test_attention_changes_nothing_at_first(own, name, sizes, place, x):
+    network = architectures.attending(getattr(own, name), place, 64)(*sizes).eval()
+    before = network(x)
+    assert isinstance(network.layers[place], architectures.Attention)
+    del network.layers[place]
+    assert torch.equal(network(x), before)
+
+
+def test_a_styled_norm_scales_and_shifts_what_is_normalised():
+    layer = architectures.StyledNorm(2, 1)
+    with torch.no_grad():
+        layer.style.weight.copy_(torch.tensor([[1.0], [0.0], [0.0], [2.0]]))  # gains of both channels, biases of both
+        layer.style.bias.zero_()
+        out = layer(torch.randn(50, 2, 8, 8), torch.full((50, 1), 3.0))
+    assert out.mean((0, 2, 3)).tolist() == pytest.approx([0, 6], abs=1e-4)
+    assert out.std((0, 2, 3)).tolist() == pytest.approx([4, 1], abs=1e-3)
+
+
+def test_a_styled_g_has_no_other_norm_and_makes_pictures(own):
+    G = architectures.styled(own.Generator)(10, 8).eval()
+    assert sum(isinstance(layer, architectures.StyledNorm) for layer in G.layers) == 5
+    assert G(torch.randn(3, 10)).shape == (3, 3, 32, 32)
+
+
+def test_an_excited_g_with_open_gates_is_the_notebook_s(own):
+    G = architectures.excited(own.Generator)(10, 8).eval()
+    z = torch.randn(3, 10)
+    plain = G.layers(z[:, :, None, None])
+    assert G(z).shape == plain.shape and not torch.allclose(G(z), plain)
+    for gate in G.gates:
+        gate[-1] = nn.Hardtanh(1, 1 + 1e-9)
+    torch.testing.assert_close(G(z), plain)
+
+
+def test_random_features_never_learn(own):
+    D = architectures.on_random_features(own.Discriminator)(8)
+    fixed = [layer.weight.clone() for layer in D.layers if isinstance(layer, architectures.Fixed)]
+    assert [weight.shape[:2] for weight in fixed] == [(8, 3), (16, 8)]
+    optimizer = torch.optim.Adam(D.parameters(), 0.1)
+    D.apply(own.weights_init_normal)
+    D(torch.rand(4, 3, 32, 32)).sum().backward()
+    optimizer.step()
+    after = [layer.weight for layer in D.layers if isinstance(layer, architectures.Fixed)]
+    assert all(torch.equal(a, b) for a, b in zip(fixed, after, strict=True))
+
+
+def test_a_residual_is_the_identity_at_first_and_keeps_the_size_of_what_passes():
+    layer, x = architectures.Residual(8), torch.randn(2, 8, 4, 4)
+    assert not torch.equal(layer(x), x)
+    layer.apply(architectures.norm_free_weights)
+    assert torch.equal(layer(x), x)
+
+
+def test_norm_free_networks_have_no_norm():
+    D, G = architectures.NormFreeDiscriminator(8), architectures.NormFreeGenerator(10, 8)
+    assert D(G(torch.randn(3, 10))).shape == (3, 1) and G.z_size == 10
+    assert not [layer for network in (D, G) for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+
+
+class Brightness(nn.Module):
+    """D(x) = slope * mean of x: its gradient has slope / (3 * 8 * 8) at each of the 192 numbers of a picture."""
+
+    def __init__(self):
+        super().__init__()
+        self.slope = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, x):
+        return self.slope * x.mean((1, 2, 3))[:, None]
+
+
+def test_the_loss_of_pairs_and_both_penalties_by_hand(own):
+    D, G = Brightness(), nn.Linear(1, 1)
+    still = [torch.optim.SGD(network.parameters(), 0.0) for network in (D, G)]
+    d_step, g_step = architectures.paired(own, gamma=0.6, every=2)
+    real = torch.full((4, 3, 8, 8), 0.75)  # scaled 0.5: D says 1
+    fake = (0 * G(torch.zeros(1, 1)) - 0.25).view(1, 1, 1, 1).expand(4, 3, 8, 8)  # D says -0.5
+    penalty = 2 * 0.6 / 2 * (2**2 / 192 + 2**2 / 192)
+    with_penalty, without = (d_step(D, G, real, still[0], fake).item() for _ in range(2))
+    assert without == pytest.approx(math.log1p(math.exp(-1.5)))
+    assert with_penalty == pytest.approx(without + penalty)
+    assert g_step(D, G, 4, still[1], fake).item() == pytest.approx(math.log1p(math.exp(1.5)))
