@@ -3,6 +3,7 @@
 LEARNERS and TUTORIAL, at the end, hold all that differs from the notebook, for `course.set_up`.
 """
 
+import itertools
 from types import SimpleNamespace
 
 import torch
@@ -37,6 +38,23 @@ def unchanged(images):
 def uniform_z(count, z_size, device):
     """z uniform in [-1, 1]: (count, z_size)."""
     return torch.rand(count, z_size, device=device) * 2 - 1
+
+
+def at_every_second(name):
+    """The step of this name at every second batch only; in between it returns the loss that it had. For `Recipe.steps`."""
+
+    def steps(own):
+        both = {each: getattr(own, each) for each in ("discriminator_step", "generator_step")}
+        step, count, latest = both[name], itertools.count(), []
+
+        def seldom(*arguments):
+            if next(count) % 2 == 0:
+                latest[:] = [step(*arguments)]
+            return latest[0]
+
+        return (both | {name: seldom}).values()
+
+    return steps
 
 
 # --- Learners of this course ------------------------------------------------------------------------------------------

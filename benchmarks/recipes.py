@@ -19,7 +19,7 @@ import torch
 
 import helper
 from benchmarks import architectures
-from benchmarks.others import IN_FLOAT32, KEEPS_ROUNDED, LEARNERS, TUTORIAL, label_one, unchanged
+from benchmarks.others import IN_FLOAT32, KEEPS_ROUNDED, LEARNERS, TUTORIAL, at_every_second, label_one, unchanged
 from benchmarks.quality import DRAWS, HELD_OUT, floor, load, measure, split, table
 from common import FaceError
 from further import best, course, layers, losses, stability
@@ -70,6 +70,8 @@ RECIPES = COMPARED | {  # all but `falling` are the default with one thing chang
     "smoothed_for_d": Recipe(steps=losses.smoothed_for_d),
     "float32": Recipe({"helper": IN_FLOAT32}),
     "former_d": Recipe({"helper": KEEPS_ROUNDED}),
+    "lazy_d": Recipe(steps=at_every_second("discriminator_step")),
+    "lazy_g": Recipe(steps=at_every_second("generator_step")),
     # the losses of other papers
     "two_time_scales": Recipe(d_rate=2),  # Heusel et al., 2017
     "hinge": Recipe(steps=losses.hinge),

@@ -157,9 +157,9 @@ def r1(own, gamma, every=1):
     return discriminator_step, own.generator_step
 
 
-def lazy_r1(own, scaled=1):
-    """R1 every 16th step, gamma = 0.0002 * S^2 / B for B pictures of S x S (StyleGAN2-ADA's rule), times `scaled`."""
-    return r1(own, scaled * 0.0002 * own.image_size**2 / own.batch_size, every=16)
+def lazy_r1(own):
+    """R1 every 16th step, gamma = 0.0002 * S^2 / B for B pictures of S x S (StyleGAN2-ADA's rule)."""
+    return r1(own, 0.0002 * own.image_size**2 / own.batch_size, every=16)
 
 
 SYSTEMS = {

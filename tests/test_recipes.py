@@ -1,10 +1,12 @@
 """benchmarks/recipes.py, further/losses.py and further/layers.py: every recipe trains by the notebook's own loop."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 
-from benchmarks import recipes
+from benchmarks import others, recipes
 from common import FaceError
 from further import course, layers, losses
 
@@ -88,12 +90,20 @@ def test_overfitting_is_what_d_makes_of_photographs_that_it_has_not_seen(picture
 
 def test_what_a_recipe_changes_is_changed_and_nothing_else():
     plain, own = course.set_up(), recipes.set_up(recipes.RECIPES["two_time_scales"], 32)
-    assert own.d_optimizer.param_groups[0]["lr"] == 2 * own.g_optimizer.param_groups[0]["lr"] == plain.learning_rate
+    d_rate, g_rate = (optimizer.param_groups[0]["lr"] for optimizer in (own.d_optimizer, own.g_optimizer))
+    assert g_rate == plain.learning_rate and d_rate == 2 * g_rate
     assert own.batch_size == plain.batch_size and own.betas == plain.betas and str(own.D) == str(plain.D)
     with recipes.set_up(recipes.RECIPES["float32"], 32).train.__globals__["helper"].fast_math(plain.device):
         assert not torch.is_autocast_enabled(plain.device.type)
     learners = recipes.set_up(recipes.RECIPES["learners"], 32)
     assert learners.random_z(1000, 3, "cpu").abs().max() <= 1 and learners.mirror_half(learners) is learners
+
+
+def test_a_step_at_every_second_batch_returns_the_loss_that_it_had():
+    numbers = iter(range(10))
+    own = SimpleNamespace(discriminator_step=lambda _D: next(numbers), generator_step=lambda: "g")
+    d_step, g_step = others.at_every_second("discriminator_step")(own)
+    assert [d_step(None) for _ in range(5)] == [0, 0, 1, 1, 2] and g_step() == "g"
 
 
 # --- further/losses.py, with a D whose answer is one number and a G that makes one picture
