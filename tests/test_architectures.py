@@ -1,7 +1,5 @@
 """benchmarks/architectures.py: what each network adds, on cases with known answers. Trained in tests/test_recipes.py."""
 
-import math
-
 import pytest
 import torch
 from torch import nn
@@ -84,27 +82,3 @@ def test_norm_free_networks_have_no_norm():
     D, G = architectures.NormFreeDiscriminator(8), architectures.NormFreeGenerator(10, 8)
     assert D(G(torch.randn(3, 10))).shape == (3, 1) and G.z_size == 10
     assert not [layer for network in (D, G) for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
-
-
-class Brightness(nn.Module):
-    """D(x) = slope * mean of x: its gradient has slope / (3 * 8 * 8) at each of the 192 numbers of a picture."""
-
-    def __init__(self):
-        super().__init__()
-        self.slope = nn.Parameter(torch.tensor(2.0))
-
-    def forward(self, x):
-        return self.slope * x.mean((1, 2, 3))[:, None]
-
-
-def test_the_loss_of_pairs_and_both_penalties_by_hand(own):
-    D, G = Brightness(), nn.Linear(1, 1)
-    still = [torch.optim.SGD(network.parameters(), 0.0) for network in (D, G)]
-    d_step, g_step = architectures.paired(own, gamma=0.6, every=2)
-    real = torch.full((4, 3, 8, 8), 0.75)  # scaled 0.5: D says 1
-    fake = (0 * G(torch.zeros(1, 1)) - 0.25).view(1, 1, 1, 1).expand(4, 3, 8, 8)  # D says -0.5
-    penalty = 2 * 0.6 / 2 * (2**2 / 192 + 2**2 / 192)
-    with_penalty, without = (d_step(D, G, real, still[0], fake).item() for _ in range(2))
-    assert without == pytest.approx(math.log1p(math.exp(-1.5)))
-    assert with_penalty == pytest.approx(without + penalty)
-    assert g_step(D, G, 4, still[1], fake).item() == pytest.approx(math.log1p(math.exp(1.5)))

@@ -1,4 +1,4 @@
-"""benchmarks/recipes.py, further/losses.py and further/layers.py: every recipe trains by the notebook's own loop."""
+"""benchmarks/recipes.py and the losses and layers that its recipes take: each trains by the notebook's own loop."""
 
 from types import SimpleNamespace
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import others, recipes
+from benchmarks import architectures, others, recipes
 from common import FaceError
 from further import course, layers, losses
 
@@ -145,6 +145,16 @@ def test_relativistic(game):
     softplus = nn.functional.softplus
     expected = [softplus(torch.tensor(-1.5)).item(), softplus(torch.tensor(1.5)).item()]
     assert both_losses(losses.relativistic(own)) == pytest.approx(expected)
+
+
+def test_the_loss_of_pairs_and_both_penalties_by_hand(game):
+    own, both_losses = game
+    d_step, g_step = architectures.paired(own, gamma=0.6, every=2)
+    (with_penalty, g_loss), (without, _) = both_losses((d_step, g_step)), both_losses((d_step, g_step))
+    softplus = nn.functional.softplus
+    assert [without, g_loss] == pytest.approx([softplus(torch.tensor(-1.5)).item(), softplus(torch.tensor(1.5)).item()])
+    squared = 2**2 / 192  # of D's gradient: slope / 192 at each of the 192 numbers of a picture, real or made
+    assert with_penalty == pytest.approx(without + 2 * 0.6 / 2 * (squared + squared))
 
 
 # --- further/layers.py
