@@ -45,37 +45,6 @@ def attending(Network, place, channels):
     return Attending
 
 
-class StyledNorm(nn.Module):
-    """BatchNorm whose gain and bias are linear in w (B, length): x (B, C, S, S) -> the same shape."""
-
-    def __init__(self, channels, length):
-        super().__init__()
-        self.norm, self.style = nn.BatchNorm2d(channels, affine=False), nn.Linear(length, 2 * channels)
-
-    def forward(self, x, w):
-        gain, bias = self.style(w)[:, :, None, None].chunk(2, 1)
-        return (1 + gain) * self.norm(x) + bias
-
-
-def styled(Generator):
-    """A mapping network, z to w (Karras et al., 2019), and w in every BatchNorm of G (Chen et al., 2019)."""
-
-    class Styled(Generator):
-        def __init__(self, z_size, conv_dim, image_size=32):
-            super().__init__(z_size, conv_dim, image_size)
-            self.mapping = nn.Sequential(nn.Linear(z_size, z_size), nn.LeakyReLU(0.2), nn.Linear(z_size, z_size))
-            self.layers = nn.Sequential(*(StyledNorm(layer.num_features, z_size) if isinstance(layer, nn.BatchNorm2d)
-                                          else layer for layer in self.layers))
-
-        def forward(self, z):
-            x, w = z[:, :, None, None], self.mapping(z)
-            for layer in self.layers:
-                x = layer(x, w) if isinstance(layer, StyledNorm) else layer(x)
-            return x
-
-    return Styled
-
-
 def excited(Generator):
     """Skip-layer excitation (Liu et al., 2021): what G has at 4 x 4 scales its channels at 16 x 16; 8 x 8 those of 32."""
 

@@ -49,10 +49,11 @@ COMPARED = {
     "learners": Recipe(LEARNERS, averages=False),
     "tutorial": Recipe(TUTORIAL, averages=False),
     "default": Recipe(),
-    "best": Recipe({"Discriminator": best.augmented(NOTEBOOK.Discriminator)}, falls=True),
+    "best": Recipe({"Discriminator": best.augmented(NOTEBOOK.Discriminator), "Generator": best.styled(NOTEBOOK.Generator)},
+                   falls=True),
 }
-RECIPES = COMPARED | {  # all but `falling` are the default with one thing changed
-    "falling": Recipe(falls=True),  # best without augmented pictures
+RECIPES = COMPARED | {  # the default with one thing changed
+    "falling": Recipe(falls=True),
     "rate_0002": Recipe({"learning_rate": 2e-4}),
     "rate_0006": Recipe({"learning_rate": 6e-4}),
     "rate_0008": Recipe({"learning_rate": 8e-4}),
@@ -82,7 +83,7 @@ RECIPES = COMPARED | {  # all but `falling` are the default with one thing chang
     "spectral_norm": changed("Discriminator", layers.spectral),
     "minibatch_std": changed("Discriminator", architectures.comparing),
     "random_features": changed("Discriminator", architectures.on_random_features),
-    "styled": changed("Generator", architectures.styled),
+    "styled": changed("Generator", best.styled),
     "excited": changed("Generator", architectures.excited),
     "attention": Recipe({"Discriminator": architectures.attending(NOTEBOOK.Discriminator, 2, 64),
                          "Generator": architectures.attending(NOTEBOOK.Generator, 9, 64)}),

@@ -33,22 +33,6 @@ def test_attention_changes_nothing_at_first(own, name, sizes, place, x):
     assert torch.equal(network(x), before)
 
 
-def test_a_styled_norm_scales_and_shifts_what_is_normalised():
-    layer = architectures.StyledNorm(2, 1)
-    with torch.no_grad():
-        layer.style.weight.copy_(torch.tensor([[1.0], [0.0], [0.0], [2.0]]))  # gains of both channels, biases of both
-        layer.style.bias.zero_()
-        out = layer(torch.randn(50, 2, 8, 8), torch.full((50, 1), 3.0))
-    assert out.mean((0, 2, 3)).tolist() == pytest.approx([0, 6], abs=1e-4)
-    assert out.std((0, 2, 3)).tolist() == pytest.approx([4, 1], abs=1e-3)
-
-
-def test_a_styled_g_has_no_other_norm_and_makes_pictures(own):
-    G = architectures.styled(own.Generator)(10, 8).eval()
-    assert sum(isinstance(layer, architectures.StyledNorm) for layer in G.layers) == 5
-    assert G(torch.randn(3, 10)).shape == (3, 3, 32, 32)
-
-
 def test_an_excited_g_with_open_gates_is_the_notebook_s(own):
     G = architectures.excited(own.Generator)(10, 8).eval()
     z = torch.randn(3, 10)

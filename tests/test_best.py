@@ -1,12 +1,14 @@
-"""further/best.py: pictures are augmented as it says, and the learning rate falls as it says."""
+"""further/best.py: z reaches every layer, pictures are augmented and the learning rate falls, as it says."""
 
 import pytest
 import torch
 
+import helper
 import problem_unittests
-from further import best, course
+from common import FaceError
+from further import best, course, latent
 
-Discriminator = course.load().Discriminator
+Discriminator, Generator = course.load().Discriminator, course.load().Generator
 
 
 def rates_of(steps, total, rate=1.0):
@@ -19,6 +21,42 @@ def rates_of(steps, total, rate=1.0):
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
     return rates, optimizer, falling
+
+
+# --- z at every layer
+
+
+def test_a_styled_norm_scales_and_shifts_what_is_normalised():
+    layer = best.StyledNorm(2, 1)
+    with torch.no_grad():
+        layer.style.weight.copy_(torch.tensor([[1.0], [0.0], [0.0], [2.0]]))  # gains of both channels, biases of both
+        layer.style.bias.zero_()
+        out = layer(torch.randn(50, 2, 8, 8), torch.full((50, 1), 3.0))
+    assert out.mean((0, 2, 3)).tolist() == pytest.approx([0, 6], abs=1e-4)
+    assert out.std((0, 2, 3)).tolist() == pytest.approx([4, 1], abs=1e-3)
+
+
+def test_a_styled_g_has_no_other_norm_and_makes_pictures():
+    G = best.styled(Generator)(10, 8).eval()
+    assert sum(isinstance(layer, best.StyledNorm) for layer in G.layers) == 5
+    assert G(torch.randn(3, 10)).shape == (3, 3, 32, 32)
+
+
+def test_the_styled_generator_passes_the_notebook_s_check_and_is_exported(tmp_path, capsys):
+    problem_unittests.test_generator(best.styled(Generator))
+    assert "Tests Passed" in capsys.readouterr().out
+    G, z = best.styled(Generator)(10, 8, 64).eval(), torch.randn(3, 10)
+    helper.export_generator(G, 10, tmp_path)
+    torch.testing.assert_close(latent.Program(tmp_path / "generator.pt2")(z), G(z))
+
+
+def test_a_generator_with_its_layers_elsewhere_is_refused_in_one_line():
+    class Mine(torch.nn.Module):
+        def __init__(self, z_size, conv_dim, image_size):
+            super().__init__()
+
+    with pytest.raises(FaceError, match="all its layers in one nn.Sequential, self.layers"):
+        best.styled(Mine)(10, 8)
 
 
 # --- Augmented pictures
