@@ -12,7 +12,7 @@ discogan.py     two domains without pairs; CycleGAN beside it
 arithmetic.py   sizes of convolutions, and checkerboards
 pixel_art.py    sprites in the data's own colours
 many.py         several GPUs, several machines
-best.py         a recipe for long trainings: augmented pictures for D, a learning rate that falls
+best.py         a recipe for long trainings: z at every layer, a rate that falls, augmented pictures
 losses.py       other losses: hinge, relativistic
 layers.py       other layers: spectral normalisation, shortcuts
 show.py         a page in the browser that shows what a generator makes; latent.py: what it asks of it
