@@ -13,7 +13,6 @@ Stopped and started again, it goes on. Seconds count only if all come from one m
 """
 
 import argparse
-import bisect
 import csv
 import math
 import statistics
@@ -21,6 +20,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch.utils.data import DataLoader, Subset
@@ -90,7 +90,7 @@ def race(name, seed, images, given, photographs, places, judge, kept):
         run = recipes.train(recipe, own, faces, images, kept, so_far=images_then)
         torch.manual_seed(seed)  # the training goes on with its own random numbers, out of its checkpoint
         made = recipes.faces_of(own.G_average if recipe.averages else own.G, own, HELD_OUT)
-        looks.append(Look(name, seed, run.images, round(run.seconds, 1), round(judge(made), 5)))
+        looks.append(Look(name, seed, run.images, round(run.seconds, 2), round(judge(made), 5)))
         write(kept / "looks.csv", looks)
         print(f"{name}, seed {seed}: {run.images:,} images, {run.seconds:,.0f} s, distance {looks[-1].distance:.4f}")
     recipes.train(recipe, own, faces, images, kept)  # read back, if it was whole before
@@ -135,10 +135,8 @@ def seconds_below(looks, goal):
 
 def distance_after(looks, seconds):
     """One training's distance after so many seconds, from its first look to its last; between two as in seconds_below."""
-    after = max(1, bisect.bisect_left([look.seconds for look in looks], seconds))
-    before, after = looks[after - 1 : after + 1]
-    share = math.log(seconds / before.seconds) / math.log(after.seconds / before.seconds)
-    return before.distance * (after.distance / before.distance) ** share
+    times, distances = np.log([[look.seconds, look.distance] for look in looks]).T
+    return float(np.exp(np.interp(math.log(seconds), times, distances)))
 
 
 def at_equal_seconds(looks, defaults):

@@ -39,6 +39,7 @@ def test_distances_at_equal_seconds_are_read_off_a_power_law_exactly():
     slow, fast = training("best", pace=50), training("default", pace=200)
     assert race.distance_after(slow, 50) == pytest.approx(2.5**-0.5)
     assert race.distance_after(slow, 20) == 1 and race.distance_after(slow, 200) == pytest.approx(10**-0.5)
+    assert race.distance_after(slow[:1], 20) == race.distance_after([slow[0], slow[0]], 20) == 1  # a clock's tick apart
     assert race.at_equal_seconds(slow, [fast, fast]) == pytest.approx(2)  # after 50 s: 2,500 images and 10,000
     assert race.at_equal_seconds(fast, [slow]) == pytest.approx(0.5)
 
