@@ -1,7 +1,8 @@
 """Speed and quality, side by side. Each file runs as a module, as in python -m benchmarks.quality, and prints one table.
 
 quality.py      how good are the faces?
-recipes.py      which recipe makes the better ones? others.py holds the networks that are compared with the notebook's
+recipes.py      which recipe makes the better ones? others.py holds the networks that are compared with the notebook's,
+                architectures.py other networks for its loop, each from a paper
 race.py         how soon are the faces good? seconds against distance
 throughput.py   how fast does it train?
 step.py         where does the time of a training step go?
