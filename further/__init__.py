@@ -14,7 +14,7 @@ pixel_art.py    sprites in the data's own colours
 many.py         several GPUs, several machines
 best.py         a recipe for long trainings: z at every layer, a rate that falls, augmented pictures
 losses.py       other losses: hinge, relativistic
-layers.py       other layers: spectral normalisation, shortcuts
+layers.py       other layers: spectral normalisation, shortcuts, BatchNorm with a condition
 show.py         a page in the browser that shows what a generator makes; latent.py: what it asks of it
 
 share.py        a trained generator, its card and a page of it as a folder that runs on a model hub

@@ -28,22 +28,11 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
 from common import FaceError
-
-
-class StyledNorm(nn.Module):
-    """BatchNorm whose gain and bias are linear in w (B, length): x (B, C, S, S) -> the same shape."""
-
-    def __init__(self, channels, length):
-        super().__init__()
-        self.norm, self.style = nn.BatchNorm2d(channels, affine=False), nn.Linear(length, 2 * channels)
-
-    def forward(self, x, w):
-        gain, bias = self.style(w)[:, :, None, None].chunk(2, 1)
-        return (1 + gain) * self.norm(x) + bias
+from further.layers import ConditionalNorm
 
 
 def styled(Generator):
-    """Make of a class Generator one with a mapping network, and with a StyledNorm in the place of each BatchNorm.
+    """Make of a class Generator one with a mapping network, and with w as the condition of each BatchNorm.
 
     Its layers must be the nn.Sequential `self.layers`, as the notebook's are. Raises: FaceError where they are not.
     """
@@ -54,13 +43,13 @@ def styled(Generator):
             if not isinstance(getattr(self, "layers", None), nn.Sequential):
                 raise FaceError("best.styled takes a Generator with all its layers in one nn.Sequential, self.layers.")
             self.mapping = nn.Sequential(nn.Linear(z_size, z_size), nn.LeakyReLU(0.2), nn.Linear(z_size, z_size))
-            self.layers = nn.Sequential(*(StyledNorm(layer.num_features, z_size) if isinstance(layer, nn.BatchNorm2d)
-                                          else layer for layer in self.layers))
+            self.layers = nn.Sequential(*(ConditionalNorm(layer.num_features, z_size)
+                                          if isinstance(layer, nn.BatchNorm2d) else layer for layer in self.layers))
 
         def forward(self, z):
             x, w = z[:, :, None, None], self.mapping(z)
             for layer in self.layers:
-                x = layer(x, w) if isinstance(layer, StyledNorm) else layer(x)
+                x = layer(x, w) if isinstance(layer, ConditionalNorm) else layer(x)
             return x
 
     return Styled

@@ -63,19 +63,6 @@ class Attention(nn.Module):
         return self.gamma * o + x  # (3)
 
 
-class ConditionalNorm(nn.Module):
-    """BatchNorm whose gain and bias are linear in a condition (B, length): x (B, C, S, S) -> the same shape."""
-
-    def __init__(self, channels, length):
-        super().__init__()
-        self.norm = nn.BatchNorm2d(channels, affine=False, momentum=None)  # None: plain means, see `settle`
-        self.both = nn.Linear(length, 2 * channels, bias=False)
-
-    def forward(self, x, condition):
-        gain, bias = self.both(condition)[:, :, None, None].chunk(2, 1)
-        return (1 + gain) * self.norm(x) + bias
-
-
 def conditional(Generator, classes):
     """Make of the notebook's Generator one that takes z (B, z_size) and classes y, int64 (B,); pictures of 32 x 32.
 
@@ -86,7 +73,8 @@ def conditional(Generator, classes):
         def __init__(self, z_size, conv_dim, image_size=32):
             super().__init__(z_size, conv_dim, image_size)
             self.embed = nn.Embedding(classes, SHARED)
-            parts = [ConditionalNorm(part.num_features, SHARED + z_size) if isinstance(part, nn.BatchNorm2d) else part
+            norm = partial(layers.ConditionalNorm, bias=False, momentum=None)  # None: plain means, see `settle`
+            parts = [norm(part.num_features, SHARED + z_size) if isinstance(part, nn.BatchNorm2d) else part
                      for part in self.layers]
             parts.insert(9, Attention(parts[6].out_channels))  # 64 x 16 x 16: after three layers of three parts each
             self.layers = nn.Sequential(*parts)
@@ -94,7 +82,7 @@ def conditional(Generator, classes):
         def forward(self, z, y):
             x, condition = z[:, :, None, None], torch.cat([self.embed(y), z], 1)
             for layer in self.layers:
-                x = layer(x, condition) if isinstance(layer, ConditionalNorm) else layer(x)
+                x = layer(x, condition) if isinstance(layer, layers.ConditionalNorm) else layer(x)
             return x
 
     return Conditional

@@ -2,8 +2,8 @@
 
     own = course.set_up(Discriminator=layers.spectral(course.load().Discriminator))
 
-The classes keep their layers as the notebook's do, in the nn.Sequential `self.layers`. At the end of the file: a function as
-a layer, and where to put it.
+The classes keep their layers as the notebook's do, in the nn.Sequential `self.layers`. At the end of the file: BatchNorm
+with a condition, for biggan.py and best.py; a function as a layer, and where to put it.
 """
 
 from torch import nn
@@ -57,6 +57,22 @@ def with_shortcuts(Network):
             self.layers = nn.Sequential(*new)
 
     return Residual
+
+
+class ConditionalNorm(nn.Module):
+    """BatchNorm whose gain and bias are linear in a condition (B, length): x (B, C, S, S) -> the same shape.
+
+    bias: has the linear map one?; momentum: BatchNorm's.
+    """
+
+    def __init__(self, channels, length, bias=True, momentum=0.1):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=False, momentum=momentum)
+        self.both = nn.Linear(length, 2 * channels, bias=bias)
+
+    def forward(self, x, condition):
+        gain, bias = self.both(condition)[:, :, None, None].chunk(2, 1)
+        return (1 + gain) * self.norm(x) + bias
 
 
 class Apply(nn.Module):

@@ -6,7 +6,7 @@ import torch
 import helper
 import problem_unittests
 from common import FaceError
-from further import best, course, latent
+from further import best, course, latent, layers
 
 Discriminator, Generator = course.load().Discriminator, course.load().Generator
 
@@ -26,19 +26,9 @@ def rates_of(steps, total, rate=1.0):
 # --- z at every layer
 
 
-def test_a_styled_norm_scales_and_shifts_what_is_normalised():
-    layer = best.StyledNorm(2, 1)
-    with torch.no_grad():
-        layer.style.weight.copy_(torch.tensor([[1.0], [0.0], [0.0], [2.0]]))  # gains of both channels, biases of both
-        layer.style.bias.zero_()
-        out = layer(torch.randn(50, 2, 8, 8), torch.full((50, 1), 3.0))
-    assert out.mean((0, 2, 3)).tolist() == pytest.approx([0, 6], abs=1e-4)
-    assert out.std((0, 2, 3)).tolist() == pytest.approx([4, 1], abs=1e-3)
-
-
 def test_a_styled_g_has_no_other_norm_and_makes_pictures():
     G = best.styled(Generator)(10, 8).eval()
-    assert sum(isinstance(layer, best.StyledNorm) for layer in G.layers) == 5
+    assert sum(isinstance(layer, layers.ConditionalNorm) for layer in G.layers) == 5
     assert G(torch.randn(3, 10)).shape == (3, 3, 32, 32)
 
 

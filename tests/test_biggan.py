@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from common import FaceError
 from faces.draw import draw_faces
-from further import beside, biggan, course
+from further import beside, biggan, course, layers
 
 SMALL = {"d_conv_dim": 8, "g_conv_dim": 8, "z_size": 8, "device": torch.device("cpu")}
 LABELS = torch.arange(120) % 3  # of the pictures that `small` makes
@@ -99,7 +99,7 @@ def test_attention_that_prefers_no_place_adds_the_mean_of_all():
 
 
 def test_conditional_norm_with_one_condition_for_all_is_plain_batch_norm():
-    norm, x, condition = rough(biggan.ConditionalNorm(6, 4)), 3 + 2 * torch.randn(5, 6, 4, 4), torch.randn(1, 4)
+    norm, x, condition = rough(layers.ConditionalNorm(6, 4)), 3 + 2 * torch.randn(5, 6, 4, 4), torch.randn(1, 4)
     plain = nn.BatchNorm2d(6)
     gain, bias = norm.both(condition)[0].chunk(2)
     plain.weight.data, plain.bias.data = 1 + gain, bias
