@@ -1,18 +1,22 @@
 """How fast does it train? The notebook's loop beside the one that learners write and beside its own convolutions alone.
 
     python -m benchmarks.throughput
+    python -m benchmarks.throughput --device cuda --size 32
 
 All train the notebook's networks on the same JPEG files of 64 x 64 pixels. They take turns, so that whatever else runs
 on the machine slows down all of them alike: every ratio compares two of the same round, and the table shows medians.
-Each row under the notebook's loop changes one thing in it. About eight minutes on two cores.
+Each row with a dash changes one thing in the notebook's loop. About eight minutes on two cores. On a GPU further/fast.py
+is there as well; the ceiling, started one convolution after the other, is no limit for its graphs.
 """
 
+import argparse
 import contextlib
 import copy
 import functools
 import io
 import itertools
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -26,7 +30,7 @@ from torchvision.transforms import Compose, Resize, ToTensor
 
 import helper
 from benchmarks.others import IN_FLOAT32
-from further import course
+from further import course, fast
 
 SIZES = (32, 64, 128)  # at 128 the notebook's loop alone
 IMAGES = 200_000  # whose time is given at the end
@@ -39,18 +43,24 @@ SECONDS = 1.0  # of each contestant in each round, or two batches where those ta
 
 
 class Clock:
-    """A loader's batches, `count` of them, and how many seconds and images the last iteration over them took."""
+    """A loader's batches, `count` of them, and how many seconds and images the last iteration over them took.
+
+    On a GPU a few more come first and are not counted: meanwhile further/fast.py records its graphs.
+    """
 
     def __init__(self, loader, device):
         self.loader, self.device, self.count = loader, device, 2
+        self.before = fast.AS_USUAL + 1 if device.type == "cuda" else 0
 
     def __len__(self):
-        return self.count
+        return self.before + self.count
 
     def __iter__(self):
         batches = itertools.chain.from_iterable(itertools.repeat(self.loader))  # from the start again at its end
         self.images, began = 0, self._now()
-        for batch in itertools.islice(batches, self.count):
+        for number, batch in enumerate(itertools.islice(batches, self.before + self.count)):
+            if number == self.before:
+                self.images, began = 0, self._now()
             yield batch
             self.images += len(batch[0])
         self.seconds = self._now() - began
@@ -90,10 +100,11 @@ def learners_loop(folder, size, device):
     return loop, DataLoader(pictures(folder, size), batch_size=128, shuffle=True)
 
 
-def notebooks_loop(folder, size, device, change=None, decoded=True, **instead):
+def notebooks_loop(folder, size, device, change=None, decoded=True, by_graphs=False, **instead):
     """The notebook's `train`, with the networks and optimizers that its cells make; it keeps nothing and shows nothing.
 
-    change: called with what course.set_up made, before training; instead: what takes the place of the notebook's own.
+    change: called with what course.set_up made, before training; by_graphs: train by further/fast.py, the pictures on the
+    device; instead: what takes the place of the notebook's own.
     """
     own = course.set_up(image_size=size, device=device, **instead)
     if change:
@@ -102,11 +113,11 @@ def notebooks_loop(folder, size, device, change=None, decoded=True, **instead):
     def loop(batches):
         run = helper.TrainingRun(None, 1, None, {}, **course.parts_of(own))
         with contextlib.redirect_stdout(io.StringIO()):
-            own.train(own.D, own.G, own.G_average, batches, own.d_optimizer, own.g_optimizer,
-                      own.discriminator_step, own.generator_step, run)
+            (fast.loop if by_graphs else course.own_loop)(own)(run, batches)
 
     loader = DataLoader(pictures(folder, size), batch_size=own.batch_size, shuffle=True)
-    return loop, helper.decode_once(loader) if decoded else loader
+    loader = helper.decode_once(loader) if decoded else loader
+    return loop, fast.on_device(loader, device) if by_graphs else loader
 
 
 def convolutions_alone(folder, size, device):
@@ -220,14 +231,15 @@ def contestants(device):
         "- Adam not fused": changed(change=plain_adam),
         "- losses read at every batch": changed(change=read_at_once),
         "- with torch.compile": changed(change=compiled),
-        "- with CUDA graphs": changed(change=functools.partial(compiled, mode="reduce-overhead")),
+        "- with torch.compile and its CUDA graphs": changed(change=functools.partial(compiled, mode="reduce-overhead")),
+        "further/fast.py": changed(by_graphs=True),
         "ceiling: convolutions alone": convolutions_alone,
     }
     with helper.fast_math(device):
         if not torch.is_autocast_enabled(device.type):
             del found["- convolutions in float32"]  # it is the notebook's loop itself
     if device.type == "cpu":  # there compiling takes longer than the notebook's whole training, and wins nothing
-        del found["- with torch.compile"], found["- with CUDA graphs"]
+        found = {name: make for name, make in found.items() if "compile" not in name and "fast" not in name}
     return found
 
 
@@ -249,7 +261,7 @@ def race(folder, size, device, making):
                 raise
             remarks.append(f"{name[2:]}: does not run here ({type(error).__name__}: {str(error).strip().splitlines()[0]})")
             continue
-        if "compile" in name or "graphs" in name:
+        if "compile" in name:
             remarks.append(f"{name[2:]}: the first batches took {time.perf_counter() - began:.0f} s")
         loop(clock)
         clock.count = max(2, round(clock.count * SECONDS / clock.seconds))
@@ -279,11 +291,18 @@ def table(rates):
 
 
 def main():
-    devices = [torch.device("cpu")] + [torch.device("cuda")] * torch.cuda.is_available()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.throughput", description=__doc__.splitlines()[0])
+    parser.add_argument("--device", choices=["cpu", "cuda"], help="this one alone (default: all that there are)")
+    parser.add_argument("--size", type=int, choices=SIZES, help="this width alone (default: all)")
+    given = parser.parse_args()
+    there = ["cpu"] + ["cuda"] * torch.cuda.is_available()
+    if given.device and given.device not in there:
+        sys.exit(f"throughput.py: no device {given.device} here, only {', '.join(there)}")
+    devices = [torch.device(name) for name in ([given.device] if given.device else there)]
     minutes = []
     with tempfile.TemporaryDirectory() as folder:
         write_pictures(Path(folder) / "faces", PICTURES)
-        for device, size in itertools.product(devices, SIZES):
+        for device, size in itertools.product(devices, [given.size] if given.size else SIZES):
             making = contestants(device) if size < 128 else {"notebook's loop": notebooks_loop}
             rates, remarks = race(folder, size, device, making)
             where = f"a CPU, {torch.get_num_threads()} threads"

@@ -80,31 +80,25 @@ def augment(x):
 
 def late(seen):
     """The share of pictures to augment, 0 to 1, when D has seen so many in training, three for each photograph."""
-    return 0.6 if seen >= 2_400_000 else 0
+    return 0.6 * (seen >= 2_400_000)
 
 
 def augmented(Discriminator, share=late):
     """Make of a class Discriminator one that looks at augmented pictures, late in a long training.
 
     Discriminator: a class whose forward takes pictures (B, 3, S, S) in [-1, 1] first.
-    share: function of the pictures seen in training; it says which share of the next ones to augment.
+    share: function of the pictures seen in training, a tensor; it says which share of the next ones to augment.
     """
 
     class Augmented(Discriminator):
         def __init__(self, *args, **kwargs):
             super().__init__(*args, **kwargs)
-            self.seen = 0
-
-        def get_extra_state(self):  # so that a training that goes on goes on counting
-            return torch.tensor(self.seen)
-
-        def set_extra_state(self, state):
-            self.seen = int(state)
+            self.register_buffer("seen", torch.tensor(0))  # so that a training that goes on goes on counting
 
         def forward(self, x):
             if self.training:
                 now = share(self.seen)
-                if now:
+                if x.is_cuda or now:  # to ask a GPU for the share would be to wait for it
                     x = torch.where(torch.rand(len(x), 1, 1, 1, device=x.device) < now, augment(x), x.float())
                 self.seen += len(x)
             return super().forward(x)

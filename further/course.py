@@ -240,11 +240,13 @@ def fit(own, photographs, images, folder, loop=None, parts=None, sample=None, se
     settings = {"faces": helper.data_key(loader), "batch_size": loader.batch_size, **(settings or {})}
     run = ForSeconds(folder, epochs_for(loader, images), sample, settings, trouble=trouble, **parts)
     run.limit = seconds
-    (loop or _own_loop(own))(run, loader)
+    (loop or own_loop(own))(run, loader)
     return run
 
 
-def _own_loop(own):
+def own_loop(own):
+    """The loop that `fit` takes, made of the notebook's `train`; own: what `set_up` gave."""
+
     def loop(run, loader):
         own.train(own.D, own.G, own.G_average, loader, own.d_optimizer, own.g_optimizer, own.discriminator_step,
                   own.generator_step, run)

@@ -20,11 +20,19 @@ def test_throughput_prints_its_table(narrow, monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for name, value in {"SIZES": (32,), "PICTURES": 64, "ROUNDS": 2, "SECONDS": 0.01}.items():
         monkeypatch.setattr(throughput, name, value)
+    monkeypatch.setattr("sys.argv", ["throughput.py"])
     throughput.main()
     said = capsys.readouterr().out
     rows = re.findall(r"^\| (.*?) +\| +[\d.]+ \| +[\d.]+ \| +\d+% \| +[\d,]+ \|$", said, re.M)
     assert rows == list(throughput.contestants(torch.device("cpu"))) and len(rows) >= 8
     assert re.search(r"200,000 images in the notebook's loop:\na CPU, \d+ threads, 32 x 32: [\d,]+ minutes", said)
+
+
+def test_a_device_that_is_not_there_is_named_in_one_line(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("sys.argv", ["throughput.py", "--device", "cuda"])
+    with pytest.raises(SystemExit, match="throughput.py: no device cuda here, only cpu"):
+        throughput.main()
 
 
 def test_each_contestant_changes_what_it_says(narrow, tmp_path):
