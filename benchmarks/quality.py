@@ -64,7 +64,13 @@ class Row(NamedTuple):
 
 
 def load(folder, size):
-    """Read the photographs of an ImageFolder as the notebook's own get_dataloader does: uint8 (N, 3, size, size).
+    """The photographs alone of what `load_labelled` reads."""
+    return load_labelled(folder, size)[0]
+
+
+def load_labelled(folder, size):
+    """Read the photographs of an ImageFolder as the notebook's own get_dataloader does: uint8 (N, 3, size, size), and the
+    number of each one's folder, int64 (N,).
 
     Raises FaceError if the folder is missing or holds no such pictures.
     """
@@ -72,7 +78,8 @@ def load(folder, size):
         loader = course.load().get_dataloader(1, size, folder)
     except OSError as error:  # its first line says what was looked for; the rest is a list of file endings
         raise FaceError(f"{folder} is not a folder of folders of pictures: {str(error).splitlines()[0]}") from None
-    return decode_once(loader).dataset.images
+    faces = decode_once(loader).dataset
+    return faces.images, faces.labels
 
 
 def split_at(photographs, held_out=HELD_OUT, seed=0):
