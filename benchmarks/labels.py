@@ -4,7 +4,8 @@
     python -m benchmarks.labels SORTED --seeds 0 1        two trainings each
 
 As in Mirza and Osindero (2014): D sees the class of a picture beside its colours, as one map for each class, and G is
-given a class beside z. Faces of all classes, each as often as in the data, are judged as those of any other recipe.
+given a class beside z. Faces of all classes, each as often as in the data, are judged as those of any other recipe. How to
+sort photographs by a list: further/classes.py.
 """
 
 import argparse
@@ -14,10 +15,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from benchmarks.quality import floor, load_labelled, measure, split_at, table
+from benchmarks.quality import floor, measure, split_at, table
 from benchmarks.recipes import RECIPES, Recipe, faces_of, set_up, train
 from common import FaceError
-from further import course
+from further import classes, course
 
 
 def with_maps(images, labels):
@@ -36,19 +37,19 @@ def told(labels):
     that class; so z is normal as everywhere. In training G's pictures carry the maps that D asks for.
     """
     names, shares = course.load(), torch.bincount(labels) / len(labels)
-    classes = len(shares)
+    count = len(shares)
 
     class Discriminator(names.Discriminator):
         def __init__(self, conv_dim, image_size=32):
             super().__init__(conv_dim, image_size)
-            self.layers[0] = nn.Conv2d(3 + classes, conv_dim, 4, stride=2, padding=1)
+            self.layers[0] = nn.Conv2d(3 + count, conv_dim, 4, stride=2, padding=1)
 
     class Generator(names.Generator):
         def __init__(self, z_size, conv_dim, image_size=32):
-            super().__init__(z_size - 1 + classes, conv_dim, image_size)
+            super().__init__(z_size - 1 + count, conv_dim, image_size)
             self.z_size = z_size
             self.register_buffer("thresholds", torch.distributions.Normal(0.0, 1.0).icdf(shares.cumsum(0)[:-1]))
-            self.register_buffer("numbers", torch.arange(classes))
+            self.register_buffer("numbers", torch.arange(count))
 
         def forward(self, z):
             own = (torch.bucketize(z[:, -1].contiguous(), self.thresholds)[:, None] == self.numbers).to(z.dtype)
@@ -68,9 +69,7 @@ def main():
     parser.add_argument("--folder", help="keep each training here, and go on with what is kept (default: keep none)")
     given = parser.parse_args()
     try:
-        images, labels = load_labelled(given.photographs, 32)
-        if len(labels.unique()) < 2:
-            raise FaceError(f"{given.photographs} holds one folder, so all pictures are of one class: make two or more.")
+        images, labels, _ = classes.load(given.photographs)
         at, held_out = split_at(images)
         photographs, reals, results = images[at], images[held_out], {}
         results["photographs"] = floor(reals, photographs)

@@ -64,13 +64,7 @@ class Row(NamedTuple):
 
 
 def load(folder, size):
-    """The photographs alone of what `load_labelled` reads."""
-    return load_labelled(folder, size)[0]
-
-
-def load_labelled(folder, size):
-    """Read the photographs of an ImageFolder as the notebook's own get_dataloader does: uint8 (N, 3, size, size), and the
-    number of each one's folder, int64 (N,).
+    """Read the photographs of an ImageFolder as the notebook's own get_dataloader does: uint8 (N, 3, size, size).
 
     Raises FaceError if the folder is missing or holds no such pictures.
     """
@@ -78,8 +72,7 @@ def load_labelled(folder, size):
         loader = course.load().get_dataloader(1, size, folder)
     except OSError as error:  # its first line says what was looked for; the rest is a list of file endings
         raise FaceError(f"{folder} is not a folder of folders of pictures: {str(error).splitlines()[0]}") from None
-    faces = decode_once(loader).dataset
-    return faces.images, faces.labels
+    return decode_once(loader).dataset.images
 
 
 def split_at(photographs, held_out=HELD_OUT, seed=0):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torchvision.transforms.v2.functional import to_pil_image
 
 from benchmarks import labels, recipes
 
@@ -45,7 +46,7 @@ def test_the_class_reaches_the_picture(known):
 
 def test_it_trains_and_the_table_has_both(known, monkeypatch, capsys):
     images, of = known
-    monkeypatch.setattr(labels, "load_labelled", lambda folder, size: (images, of))
+    monkeypatch.setattr(labels.classes, "load", lambda folder: (images, of, ["a", "b", "c"]))
     monkeypatch.setattr(labels, "split_at", lambda photographs: (torch.arange(128), torch.arange(128, 160)))
     monkeypatch.setattr(labels, "floor", lambda reals, photographs: len(reals))
     monkeypatch.setattr(labels, "measure", lambda faces, reals, photographs: tuple(faces.shape[1:]))
@@ -58,8 +59,10 @@ def test_it_trains_and_the_table_has_both(known, monkeypatch, capsys):
     assert rows[2].startswith("labels, seed 0, 128 images, ") and rows[2].endswith(": (3, 32, 32)")
 
 
-def test_one_class_is_refused_in_one_line(known, monkeypatch):
-    monkeypatch.setattr(labels, "load_labelled", lambda folder, size: (known[0], torch.zeros(160, dtype=torch.long)))
-    monkeypatch.setattr("sys.argv", ["labels.py", "faces"])
-    with pytest.raises(SystemExit, match="labels.py: faces holds one folder, so all pictures are of one class"):
+def test_one_class_is_refused_in_one_line(known, tmp_path, monkeypatch):
+    (tmp_path / "all").mkdir()
+    for number, picture in enumerate(known[0][:40]):
+        to_pil_image(picture).save(tmp_path / "all" / f"{number}.png")
+    monkeypatch.setattr("sys.argv", ["labels.py", str(tmp_path)])
+    with pytest.raises(SystemExit, match="labels.py: .* holds one class, all: sort the pictures into folders, one a class"):
         labels.main()
