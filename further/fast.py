@@ -1,6 +1,6 @@
 """The notebook's training loop for an NVIDIA GPU: a batch is two CUDA graphs, and the pictures lie on the GPU.
 
-A batch of 32 is some thousand small operations. A GPU does each of them sooner than Python asks for the next, and so it
+A batch of 32 is some hundreds of small operations. A GPU does each of them sooner than Python asks for the next, and so it
 mostly waits. A CUDA graph is a list of operations that is recorded once and then started as a whole. What is recorded here
 is a batch up to D's step, and from there to G's: the notebook's own functions, called once each. The optimizers' steps and
 the moving average stay outside, so that a learning rate may fall. The numbers are those of the notebook's `train`.
