@@ -3,9 +3,10 @@
     python -m benchmarks.labels SORTED                    a folder with a folder for each class, 65,538 images
     python -m benchmarks.labels SORTED --seeds 0 1        two trainings each
 
-As in Mirza and Osindero (2014): D sees the class of a picture beside its colours, as one map for each class, and G is
-given a class beside z. Faces of all classes, each as often as in the data, are judged as those of any other recipe. How to
-sort photographs by a list: further/classes.py.
+G is given a class beside z (Mirza and Osindero, 2014), and D's answer has a part that asks how well the picture fits its
+class: a product of features and class (Miyato and Koyama, 2018). A picture carries its class as maps behind its colours.
+Faces of all classes, each as often as in the data, are judged as those of any other recipe. How to sort photographs by a
+list: further/classes.py.
 """
 
 import argparse
@@ -42,7 +43,13 @@ def told(labels):
     class Discriminator(names.Discriminator):
         def __init__(self, conv_dim, image_size=32):
             super().__init__(conv_dim, image_size)
-            self.layers[0] = nn.Conv2d(3 + count, conv_dim, 4, stride=2, padding=1)
+            self.of_class = nn.Parameter(torch.zeros(count, self.layers[-1].in_channels))
+
+        def forward(self, x):
+            own = (x[:, 3:, 0, 0] > 0).float()
+            features = self.layers[:-1](x[:, :3])
+            fits = (features.float().mean((2, 3)) * (own @ self.of_class)).sum(1, keepdim=True)
+            return self.layers[-1](features).flatten(1).float() + fits
 
     class Generator(names.Generator):
         def __init__(self, z_size, conv_dim, image_size=32):

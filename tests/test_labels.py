@@ -26,13 +26,18 @@ def test_behind_the_colours_lies_a_map_for_each_class(known):
 def test_g_draws_each_class_as_often_as_the_data_has_it_and_tells_d_in_training(known):
     own = recipes.set_up(labels.told(known[1]), 32)
     G = own.G.cpu()
-    made = G(torch.randn(4000, 129, generator=torch.Generator().manual_seed(0)))
-    assert made.shape == (4000, 6, 32, 32)
+    made = G(torch.randn(2000, 129, generator=torch.Generator().manual_seed(0)))
+    assert made.shape == (2000, 6, 32, 32)
     maps = made[:, 3:]
     assert set(maps.unique().tolist()) == {-1.0, 1.0} and torch.equal(maps, maps[:, :, :1, :1].expand_as(maps))
     assert torch.allclose((maps[:, :, 0, 0] == 1).float().mean(0), torch.tensor([0.5, 0.375, 0.125]), atol=0.03)
     assert (maps[:, :, 0, 0] == 1).sum(1).eq(1).all()
-    assert own.D.cpu()(made[:4]).shape == (4, 1)
+    D = own.D.cpu().eval()
+    assert D(made[:4]).shape == (4, 1)
+    torch.nn.init.ones_(D.of_class.data[:1])
+    first, others = maps[:, 0, 0, 0] == 1, maps[:, 0, 0, 0] == -1
+    torch.nn.init.zeros_(D.layers[-1].weight)
+    assert (D(made[first][:9]) != D.layers[-1].bias).all() and (D(made[others][:9]) == D.layers[-1].bias).all()
     assert G.eval()(torch.randn(2, 129)).shape == (2, 3, 32, 32)
 
 
