@@ -267,3 +267,16 @@ def test_from_the_second_interrupt_on_keyboardinterrupt_comes_through_and_the_ch
     assert sorted(tmp_path.glob("*.pt")) == kept and signal.getsignal(signal.SIGINT) is before
     time.sleep(1.2)  # no interrupt comes after it
     assert tiny.train(tmp_path, 2, tiny.networks()).epoch == 2
+
+
+def test_an_interrupt_while_it_leaves_does_not_end_a_later_cell(monkeypatch, capsys):
+    run, restore = helper.TrainingRun(None, 1, None, {}), signal.signal
+
+    def interrupted_first(number, handler):
+        run._interrupted()
+        run._interrupted()  # starts the clock that ends a batch which does not
+        return restore(number, handler)
+
+    with run:
+        monkeypatch.setattr(signal, "signal", interrupted_first)
+    assert run._timer.finished.is_set()

@@ -147,10 +147,10 @@ class TrainingRun:
         """Give back what the run has taken: the lock of its folder and the answer to Kernel > Interrupt."""
         if self._checkpoints:
             self._checkpoints.unlock()
-        if self._timer is not None:
-            self._timer.cancel()
         if self._signal_before is not None:
             signal.signal(signal.SIGINT, self._signal_before)
+        if self._timer is not None:  # now that no interrupt can start another, which would end a later cell
+            self._timer.cancel()
 
     def epochs(self):
         """Yield the number of each epoch that is still to be trained; keep a snapshot and a checkpoint after each."""
