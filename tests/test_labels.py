@@ -9,7 +9,7 @@ from benchmarks import labels, recipes
 
 @pytest.fixture(scope="module")
 def known():
-    """160 pictures of three classes, grey by their class, the first half of the pictures of class 0."""
+    """160 pictures of three classes, each class lighter than the one before; half of them are of class 0."""
     of = torch.tensor([0] * 80 + [1] * 60 + [2] * 20)
     noise = torch.randint(0, 20, (160, 3, 32, 32), generator=torch.Generator().manual_seed(0))
     return (noise + 100 * of[:, None, None, None]).to(torch.uint8), of
