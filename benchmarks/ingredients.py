@@ -41,7 +41,7 @@ def plot(rows):
 def main():
     rows = {}
     for heading, distances in tables(README.read_text(encoding="utf-8")):
-        rows |= distances if heading == LENGTH else {}
+        rows = (distances if heading == LENGTH else {}) | rows  # of two trainings, the one that stands first
     plot(rows).savefig(PICTURE)
     print(PICTURE)
 
