@@ -19,9 +19,9 @@ The notebook's D has BatchNorm, the paper's has none: through it a picture's slo
 
 Measured: after 500 steps from (1, 1), 1.41 away, the standard loss is as far from the equilibrium as before; the
 non-saturating one 0.38, WGAN 0.29, WGAN-GP 0.42, R1 0.0005, instance noise less than 0.0001. On photographs, seeds 0 and 1,
-some 85 seconds of a shared GPU each: gamma = 20 takes the norm of D's gradient from 2.8 and 2.9 to 0.07 and 0.05, and the
-faces are worse, Fréchet 0.071 twice against 0.022 and 0.020. So short a training wants a weaker penalty: with gamma =
-0.0064, lazily, the norm is 2.1 and 2.2, and the faces are nearer, 0.0185 and 0.0199.
+some 140 seconds of one core each: gamma = 20 takes the norm of D's gradient from 2.2 and 2.1 to 0.05 and 0.06, and the faces
+are worse, Fréchet 0.093 and 0.094 against 0.022 and 0.023. So short a training wants a weaker penalty: with gamma = 0.0064,
+lazily, the norm is 1.9 and 1.8, and the faces are level, 0.023 and 0.021.
 """
 
 import itertools
