@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from further.best import augment
 from further.biggan import Attention
 from further.layers import Apply
-from further.losses import step
+from further.losses import step, steps
 from further.progressive import minibatch_std
 from further.stability import squared_slope
 
@@ -91,6 +92,43 @@ def on_random_features(Discriminator):
     return OnRandomFeatures
 
 
+# --- Augmentation as far as D has learned the photographs by heart (Karras et al., 2020) --------------------------------
+
+MOST, PICTURES = 0.8, 100_000  # the largest share of augmented pictures; the photographs in which it could go from 0 to 1
+
+
+def steered(Discriminator):
+    """D looks at pictures of which a share, its buffer, is changed as further/best.py does; `steering` moves the share."""
+
+    class Steered(Discriminator):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.register_buffer("share", torch.tensor(0.0))
+
+        def forward(self, x):
+            if self.training and self.share > 0:
+                x = torch.where(torch.rand(len(x), 1, 1, 1, device=x.device) < self.share, augment(x), x.float())
+            return super().forward(x)
+
+    return Steered
+
+
+def steering(own):
+    """The notebook's steps; where D takes more than four photographs in five for real, more pictures are augmented.
+
+    r_t = E[sign(D(x))] is held at 0.6: above it the share of D grows, below it shrinks.
+    Returns: discriminator_step, generator_step.
+    """
+
+    def d(own, D, x, fake):
+        real = D(x)
+        more = (real.detach().sign().mean() - 0.6).sign()
+        D.share.add_(more * len(x) / PICTURES).clamp_(0, MOST)
+        return own.real_loss(real) + own.fake_loss(D(fake))
+
+    return steps(own, d)
+
+
 # --- Without normalisation, after R3GAN (Huang et al., 2024) ----------------------------------------------------------
 
 
@@ -146,12 +184,12 @@ def paired(own, gamma=0.05, every=1):
     every: take the penalties at one step in so many, with so many times the weight, in float32.
     Returns: discriminator_step, generator_step.
     """
-    steps, latest = itertools.count(), {}
+    count, latest = itertools.count(), {}
 
     def discriminator_step(D, G, real_images, d_optimizer, fake_images):
         x, fake = own.scale(real_images), fake_images.detach()
         latest["real"] = x.detach()
-        if next(steps) % every:
+        if next(count) % every:
             return step(F.softplus(D(fake) - D(x)).mean(), D, d_optimizer)
         with torch.autocast(x.device.type, enabled=False):
             (real_out, r1), (fake_out, r2) = (squared_slope(D, faces.float()) for faces in (x, fake))

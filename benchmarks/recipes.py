@@ -91,6 +91,7 @@ RECIPES = COMPARED | {  # the default with one thing changed
     "attention": Recipe({"Discriminator": architectures.attending(NOTEBOOK.Discriminator, 2, 64),
                          "Generator": architectures.attending(NOTEBOOK.Generator, 9, 64)}),
     # both
+    "steered": changed("Discriminator", architectures.steered)._replace(steps=architectures.steering),
     "norm_free": Recipe(architectures.NORM_FREE, architectures.paired),
     "norm_free_lazy": Recipe(architectures.NORM_FREE, partial(architectures.paired, every=4)),
 }

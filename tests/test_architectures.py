@@ -66,3 +66,35 @@ def test_norm_free_networks_have_no_norm():
     D, G = architectures.NormFreeDiscriminator(8), architectures.NormFreeGenerator(10, 8)
     assert D(G(torch.randn(3, 10))).shape == (3, 1) and G.z_size == 10
     assert not [layer for network in (D, G) for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+
+
+def test_the_share_grows_while_d_is_sure_of_photographs_and_shrinks_while_it_is_not(own):
+    D = architectures.steered(own.Discriminator)(8)
+    discriminator_step, _ = architectures.steering(own)
+    x, optimizer = torch.rand(4, 3, 32, 32), torch.optim.SGD(D.parameters(), 0.0)
+    shares = []
+    for bias in (5.0, 5.0, -5.0, -5.0, -5.0):  # all taken for real, then none
+        nn.init.zeros_(D.layers[-1].weight)
+        nn.init.constant_(D.layers[-1].bias, bias)
+        loss = discriminator_step(D, None, x, optimizer, x)
+        shares.append(D.share.item())
+    step = 4 / architectures.PICTURES
+    assert shares == pytest.approx([step, 2 * step, step, 0, 0])
+    logits = torch.full((4, 1), -5.0)
+    assert loss == pytest.approx((own.real_loss(logits) + own.fake_loss(logits)).item())
+    D.share.fill_(architectures.MOST)
+    nn.init.constant_(D.layers[-1].bias, 5.0)
+    discriminator_step(D, None, x, optimizer, x)
+    assert D.share == architectures.MOST
+
+
+def test_a_steered_d_changes_its_share_of_the_pictures_in_training_alone(own):
+    D, x = architectures.steered(own.Discriminator)(8), torch.rand(400, 3, 32, 32)
+    seen = []
+    D.layers[0].register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
+    D(x)
+    D.share.fill_(0.25)
+    D(x)
+    D.eval()(x)
+    changed = [(pictures != x).flatten(1).any(1).float().mean().item() for pictures in seen]
+    assert changed[0] == changed[2] == 0 and changed[1] == pytest.approx(0.25, abs=0.1)
