@@ -52,7 +52,10 @@ COMPARED = {
     "best": Recipe({"Discriminator": best.augmented(NOTEBOOK.Discriminator), "Generator": best.styled(NOTEBOOK.Generator)},
                    falls=True),
 }
-RECIPES = COMPARED | {  # the default with one thing changed
+WIDE = {"d_conv_dim": 96, "g_conv_dim": 96}
+RECIPES = COMPARED | {
+    "best_96": COMPARED["best"]._replace(given=COMPARED["best"].given | WIDE),
+    # the default with one thing changed
     "falling": Recipe(falls=True),
     "rate_0002": Recipe({"learning_rate": 2e-4}),
     "rate_0006": Recipe({"learning_rate": 6e-4}),
@@ -68,7 +71,7 @@ RECIPES = COMPARED | {  # the default with one thing changed
     "z_64": Recipe({"z_size": 64}),
     "z_256": Recipe({"z_size": 256}),
     "channels_32": Recipe({"d_conv_dim": 32, "g_conv_dim": 32}),
-    "channels_96": Recipe({"d_conv_dim": 96, "g_conv_dim": 96}),
+    "channels_96": Recipe(WIDE),
     "without_mirror": Recipe({"mirror_half": unchanged}),
     "without_smoothing": Recipe({"real_loss": label_one}),
     "smoothed_for_d": Recipe(steps=losses.smoothed_for_d),
