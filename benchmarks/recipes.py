@@ -55,6 +55,7 @@ COMPARED = {
 WIDE = {"d_conv_dim": 96, "g_conv_dim": 96}
 RECIPES = COMPARED | {
     "best_96": COMPARED["best"]._replace(given=COMPARED["best"].given | WIDE),
+    "best_relativistic": COMPARED["best"]._replace(steps=losses.relativistic),
     # the default with one thing changed
     "falling": Recipe(falls=True),
     "rate_0002": Recipe({"learning_rate": 2e-4}),
