@@ -13,7 +13,7 @@ import torch
 from further import beside, course
 
 BATCH = 32
-COMPUTING = {"two CPU cores": BATCH / 306, "an assumed GPU": BATCH / 10_000}  # seconds; 306 images/s: README.md's Speed
+COMPUTING = {"two CPU cores": BATCH / 701, "an assumed GPU": BATCH / 10_000}  # seconds; 701 images/s: README.md's Speed
 NETWORK = 50e9 / 8, 20e-6  # bytes a second: the 50 Gbit/s Ethernet of Goyal et al. (2017); seconds a message: assumed
 PROCESSES = (1, 2, 8, 64, 256, 1000)
 
