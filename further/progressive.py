@@ -20,8 +20,8 @@ The losses are the notebook's, where the paper has WGAN-GP. Traps:
 - All weights are about 1, and a step of Adam moves each by about its rate. The paper's 0.001 is for hundreds of thousands
   of steps, of networks of 512 channels. Here are a few thousand and 16 to 128, so the rate is 0.01.
 
-Measured on photographs, two seeds, some 165 seconds of one core: Fréchet 0.036 and 0.033 growing, 0.030 and 0.043 at constant
-size: not told apart. The notebook's recipe has 0.022 and 0.023. README.md has the tables.
+Measured on photographs, two seeds, some 165 seconds of one core: Fréchet 0.036 and 0.033 growing, 0.030 and 0.043 at
+constant size: not told apart. The notebook's recipe has 0.022 and 0.023. README.md has the tables.
 """
 
 import math
