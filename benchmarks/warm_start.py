@@ -3,8 +3,8 @@
     python -m benchmarks.warm_start PHOTOGRAPHS                65,538 images, and as many seconds for the other
     python -m benchmarks.warm_start PHOTOGRAPHS --seeds 0 1    two trainings each
 
-Small pictures cost a quarter and teach what a face is as a whole, so that growing networks begin with them (Karras et al.,
-2018, "Progressive Growing of GANs"). Here nothing fades in: the notebook's own networks for half the size are trained for a
+Small pictures cost less and show what a face is as a whole, and so growing networks begin with them (Karras et al., 2018,
+"Progressive Growing of GANs"). Here nothing fades in: the notebook's own networks for half the size are trained for a
 share of the seconds, then the layers that both sizes have go over into fresh ones. Equal seconds: let nothing else run.
 """
 
