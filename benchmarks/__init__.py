@@ -1,6 +1,7 @@
 """Speed and quality, side by side. Each file runs as a module, as in python -m benchmarks.quality, and prints one table.
 
 quality.py      how good are the faces?
+gap.py          what is their distance from photographs made of?
 recipes.py      which recipe makes the better ones? others.py holds the networks that are compared with the notebook's,
                 architectures.py other networks for its loop, each from a paper
 averages.py     over how long should G be averaged?

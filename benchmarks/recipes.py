@@ -100,6 +100,9 @@ RECIPES = COMPARED | {
     "norm_free_lazy": Recipe(architectures.NORM_FREE, partial(architectures.paired, every=4)),
 }
 
+# Steps for further/fast.py, None being the notebook's own; others count batches, read numbers or need float32.
+RECORDABLE = (None, losses.hinge, losses.relativistic, losses.smoothed_for_d)
+
 
 # --- The comparison ---------------------------------------------------------------------------------------------------
 
@@ -122,8 +125,8 @@ def train(recipe, own, photographs, images, folder, so_far=None):
     parts = course.parts_of(own)
     if recipe.falls:
         parts["rates"] = best.Falling(course.steps_for(own, photographs, images), own.d_optimizer, own.g_optimizer)
-    as_the_notebook = recipe.steps is None and "helper" not in recipe.given  # else a step may count, or need float32
-    loop = fast.loop(own) if own.device.type == "cuda" and as_the_notebook else None
+    recordable = recipe.steps in RECORDABLE and "helper" not in recipe.given
+    loop = fast.loop(own) if own.device.type == "cuda" and recordable else None
     return course.fit(own, photographs, so_far or images, folder, loop, parts)
 
 

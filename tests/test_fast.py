@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import DataLoader
 
 import helper
+from benchmarks import recipes
 from common import FaceError
 from further import best, course, fast
 
@@ -41,24 +42,28 @@ class Again:
                 first.copy_(newest)
 
 
-def train(parts, way, **changed):
+def the_notebook_s(own):
+    return own.discriminator_step, own.generator_step
+
+
+def train(parts, way, steps=the_notebook_s, **changed):
     """Train tiny parts for two epochs. way: the notebook's train, or fast's with all that it takes more."""
     own = tiny.names
     run = helper.TrainingRun(None, 2, None, {}, **parts)
     names = ("D", "G", "G_average")
     optimizers = parts["d_optimizer"], parts["g_optimizer"]
     torch.manual_seed(3)
-    return way(*(parts[name] for name in names), loader(), *optimizers, own.discriminator_step, own.generator_step, run,
-               **changed)
+    return way(*(parts[name] for name in names), loader(), *optimizers, *steps(own), run, **changed)
 
 
-def by_graphs(parts, record):
-    return train(parts, fast._train, mirror_half=tiny.names.mirror_half, random_z=tiny.names.random_z, record=record)
+def by_graphs(parts, record, steps=the_notebook_s):
+    return train(parts, fast._train, steps, mirror_half=tiny.names.mirror_half, random_z=tiny.names.random_z, record=record)
 
 
-def test_batches_of_either_length_train_as_in_the_notebook(capsys):
+@pytest.mark.parametrize("steps", [the_notebook_s, *filter(None, recipes.RECORDABLE)])
+def test_batches_of_either_length_train_as_in_the_notebook(steps, capsys):
     usual, parts = tiny.networks(), tiny.networks()
-    train(usual, tiny.names.train)
+    train(usual, tiny.names.train, steps)
     networks, Again.made = (parts["D"], parts["G"]), 0
 
     def record(function, before=None):
@@ -70,7 +75,7 @@ def test_batches_of_either_length_train_as_in_the_notebook(capsys):
             buffer.data.copy_(before_it)
         return graph
 
-    by_graphs(parts, record)
+    by_graphs(parts, record, steps)
     assert tiny.same(tiny.weights(parts), tiny.weights(usual))
     assert Again.made == 4  # two graphs for each length
 

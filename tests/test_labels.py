@@ -23,8 +23,9 @@ def test_behind_the_colours_lies_a_map_for_each_class(known):
         assert torch.equal(both[:, 3 + label].float().mean((1, 2)), 255.0 * (of == label))
 
 
-def test_g_draws_each_class_as_often_as_the_data_has_it_and_tells_d_in_training(known):
-    own = recipes.set_up(labels.told(known[1]), 32)
+@pytest.mark.parametrize("name", labels.PARTS)
+def test_g_draws_each_class_as_often_as_the_data_has_it_and_tells_d_in_training(known, name):
+    own = recipes.set_up(labels.told(known[1], name), 32)
     G = own.G.cpu()
     made = G(torch.randn(2000, 129, generator=torch.Generator().manual_seed(0)))
     assert made.shape == (2000, 6, 32, 32)
@@ -41,8 +42,22 @@ def test_g_draws_each_class_as_often_as_the_data_has_it_and_tells_d_in_training(
     assert G.eval()(torch.randn(2, 129)).shape == (2, 3, 32, 32)
 
 
-def test_the_class_reaches_the_picture(known):
-    G = recipes.set_up(labels.told(known[1]), 32).G.cpu().eval()
+def test_best_sees_augmented_pictures_late_and_its_rate_falls(known, monkeypatch):
+    recipe = labels.told(known[1], "best")
+    D = recipes.set_up(recipe, 32).D.cpu()
+    pictures = labels.with_maps(*known)[:8].float() / 127.5 - 1
+    seen = []
+    monkeypatch.setattr(labels.best, "augment", lambda x: seen.append(x.shape) or x)
+    D(pictures)
+    assert D.seen == 8 and not seen and recipe.falls
+    D.seen.fill_(2_400_000)
+    D(pictures)
+    assert seen == [(8, 3, 32, 32)]  # the maps stay as they are
+
+
+@pytest.mark.parametrize("name", labels.PARTS)
+def test_the_class_reaches_the_picture(known, name):
+    G = recipes.set_up(labels.told(known[1], name), 32).G.cpu().eval()
     z = torch.randn(1, 129).repeat(3, 1)
     z[:, -1] = torch.tensor([-2.0, -1.0, 3.0])  # twice the first class, and the last
     faces = G(z)
@@ -61,7 +76,7 @@ def test_it_trains_and_the_table_has_both(known, monkeypatch, capsys):
     rows = capsys.readouterr().out.splitlines()[-3:]
     assert rows[0] == "photographs: 32"
     assert rows[1].startswith("default, seed 0, 128 images, ") and rows[1].endswith(": (3, 32, 32)")
-    assert rows[2].startswith("labels, seed 0, 128 images, ") and rows[2].endswith(": (3, 32, 32)")
+    assert rows[2].startswith("default, labels, seed 0, 128 images, ") and rows[2].endswith(": (3, 32, 32)")
 
 
 def test_one_class_is_refused_in_one_line(known, tmp_path, monkeypatch):
