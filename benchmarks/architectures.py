@@ -12,9 +12,9 @@ from torch import nn
 
 from further.best import augment
 from further.biggan import Attention
+from further.growing import minibatch_std
 from further.layers import Apply
 from further.losses import step, steps
-from further.progressive import minibatch_std
 from further.stability import squared_slope
 
 # --- Parts that are added to the notebook's networks ------------------------------------------------------------------

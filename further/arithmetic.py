@@ -6,9 +6,9 @@ Deconvolution and checkerboard artifacts: https://distill.pub/2016/deconv-checke
     python -m further.arithmetic                     sixteen cases, then three generators
     python -m further.arithmetic FOLDER --seeds 0 1  on photographs
 
-The idea: a convolution's output size follows from its input i, kernel k, stride s and padding p, and a transposed
-convolution is a plain one too, over an input that was stretched with zeros. Where its kernel is no multiple of its stride,
-some output pixels are painted by more inputs than their neighbours are: a checkerboard.
+The idea: a transposed convolution is a plain one over an input that was stretched with zeros (convolutions.py, with the
+sixteen cases). Where its kernel is no multiple of its stride, some output pixels are painted by more inputs than their
+neighbours are: a checkerboard.
 
 What differs from the notebook: one layer in each doubling of its generator. The notebook's own has kernel 4, stride 2;
 beside it kernel 3, stride 2 (1, 2 or 4 inputs to a pixel), and pictures made twice as large before a convolution of
@@ -22,122 +22,11 @@ pixel from as many inputs as its neighbours makes no difference that two seeds s
 three is told from photographs: 83 and 79, 72 and 78, 73 and 75.
 """
 
-from typing import NamedTuple
-
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 import helper
-from further import beside, course
-
-# --- Convolution arithmetic -------------------------------------------------------------------------------------------
-
-
-class Case(NamedTuple):
-    """A square layer. relation: the number that the guide gives to its formula of the output size."""
-
-    name: str
-    relation: int
-    i: int  # input size
-    k: int  # kernel
-    s: int  # stride
-    p: int  # padding
-    transposed: bool = False
-    a: int = 0  # rows that a transposed convolution adds below, of those that its convolution left out: output_padding
-
-
-CONVOLUTIONS = [
-    Case("no padding", 1, 4, 3, 1, 0),
-    Case("some padding", 2, 5, 4, 1, 2),
-    Case("half padding", 3, 5, 3, 1, 1),
-    Case("full padding", 4, 5, 3, 1, 2),
-    Case("stride, no padding", 5, 5, 3, 2, 0),
-    Case("stride and padding", 6, 5, 3, 2, 1),
-    Case("stride and padding, odd", 6, 6, 3, 2, 1),
-    Case("halving", 6, 6, 4, 2, 1),  # as the notebook's D does, and its transpose as G does
-]
-
-
-def output_size(case):
-    """Relation 6, and 14 for a transposed convolution; relations 1 to 5 and 8 to 13 are special cases of them."""
-    if case.transposed:
-        return case.s * (case.i - 1) + case.a + case.k - 2 * case.p
-    return (case.i + 2 * case.p - case.k) // case.s + 1
-
-
-def transpose_of(case, relation):
-    """The transposed convolution that leads from the output size of a convolution back to its input size."""
-    left_out = (case.i + 2 * case.p - case.k) % case.s
-    name = "doubling" if case.name == "halving" else f"{case.name}, transposed"
-    return Case(name, relation, output_size(case), case.k, case.s, case.p, True, left_out)
-
-
-CASES = CONVOLUTIONS + [transpose_of(case, relation)
-                        for case, relation in zip(CONVOLUTIONS, (8, 9, 10, 11, 12, 13, 14, 13), strict=True)]
-
-
-def layer(x, case):
-    """What torch makes of x (1, 1, i, i) with a kernel of ones: (1, 1, o, o)."""
-    ones = torch.ones(1, 1, case.k, case.k)
-    if case.transposed:
-        return F.conv_transpose2d(x, ones, stride=case.s, padding=case.p, output_padding=case.a)
-    return F.conv2d(x, ones, stride=case.s, padding=case.p)
-
-
-def stretched(x, case):
-    """x (1, 1, i, i) with all the zeros that the kernel meets: around it, and between its pixels where transposed."""
-    if not case.transposed:
-        return F.pad(x, [case.p] * 4)
-    between = x.new_zeros(1, 1, *[case.s * (case.i - 1) + 1] * 2)
-    between[:, :, ::case.s, ::case.s] = x
-    around = case.k - 1 - case.p
-    return F.pad(between, [around, around + case.a] * 2)
-
-
-def windows(case):
-    """Which places of `stretched` each output pixel sees: bool (o * o, H, H), found as gradients of a real convolution."""
-    grid = stretched(torch.ones(1, 1, case.i, case.i), case).requires_grad_()
-    out = F.conv2d(grid, torch.ones(1, 1, case.k, case.k), stride=1 if case.transposed else case.s)
-    return torch.stack([torch.autograd.grad(pixel, grid, retain_graph=True)[0][0, 0] > 0 for pixel in out.flatten()])
-
-
-BLUE, GREY, ORANGE, LIGHT, GREEN = torch.tensor(
-    [(90, 140, 210), (225, 225, 225), (230, 120, 20), (250, 210, 160), (80, 170, 120)], dtype=torch.uint8)
-
-
-def frames(case, width=10, cell=8):
-    """One frame for each output pixel, left what the kernel meets and right what came out: list of uint8 (2, 3, S, S).
-
-    Blue: inputs; grey: zeros; orange: what the output pixel sees, darker at inputs; green: done. S = width * cell.
-    """
-    inputs, size = stretched(torch.ones(1, 1, case.i, case.i), case)[0, 0] > 0, output_size(case)
-    shown = []
-    for number, window in enumerate(windows(case)):
-        pair = torch.full((2, width, width, 3), 255, dtype=torch.uint8)
-        met = torch.where(inputs[..., None], BLUE, GREY)
-        met[window], met[window & inputs] = LIGHT, ORANGE
-        made = GREY.repeat(size**2, 1)
-        made[:number], made[number] = GREEN, ORANGE
-        pair[0, :len(met), :len(met)] = met
-        pair[1, :size, :size] = made.view(size, size, 3)
-        pair = pair.permute(0, 3, 1, 2).repeat_interleave(cell, 2).repeat_interleave(cell, 3)
-        pair[:, :, ::cell], pair[:, :, :, ::cell] = 255, 255  # a line between cells
-        shown.append(pair)
-    return shown
-
-
-def animate(folder):
-    """Write a GIF of each case there. Returns Markdown: the numbers of each, and its output size by formula and by torch."""
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for case in CASES:
-        helper.save_gif(frames(case), folder / f"{case.name.replace(',', '').replace(' ', '_')}.gif")
-        found = layer(torch.zeros(1, 1, case.i, case.i), case).shape[-1]
-        rows.append([str(part) for part in (case.name, case.i, case.k, case.s, case.p, case.a, case.relation,
-                                            output_size(case), found)])
-    return beside.markdown(["case", "i", "k", "s", "p", "a", "relation", "its o", "torch's o"], rows)
-
+from further import beside, convolutions, course
 
 # --- Checkerboards ----------------------------------------------------------------------------------------------------
 
@@ -216,9 +105,9 @@ def draw(judged):
     """A Figure: a frame from the middle of each case, and below them the first faces of each generator."""
     figure = beside.sheet(13, 8, dpi=90)
     above, below = figure.subfigures(2, 1, height_ratios=(2.2, 1))
-    for axis, case in zip(above.subplots(4, 4).flatten(), CASES, strict=True):
-        shown = frames(case)
-        title = f"{case.name}: i {case.i}, k {case.k}, s {case.s}, p {case.p}, o {output_size(case)}"
+    for axis, case in zip(above.subplots(4, 4).flatten(), convolutions.CASES, strict=True):
+        shown = convolutions.frames(case)
+        title = f"{case.name}: i {case.i}, k {case.k}, s {case.s}, p {case.p}, o {convolutions.output_size(case)}"
         beside.show(axis, shown[len(shown) // 2], 2, title)
     beside.panels(below, {name: faces[:24] for name, faces in beside.first(judged).items()}, 3, fontsize=10)
     return figure
@@ -226,7 +115,8 @@ def draw(judged):
 
 def measure(given):
     data = beside.faces(given)
-    print(f"{animate(beside.RESULTS / 'arithmetic')}\n\nEach case moves in {beside.RESULTS / 'arithmetic'}.", flush=True)
+    folder = beside.RESULTS / "arithmetic"
+    print(f"{convolutions.animate(folder)}\n\nEach case moves in {folder}.", flush=True)
     text, judged = checkerboards(data, given)
     return text, draw(judged)
 

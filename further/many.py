@@ -12,8 +12,8 @@ does so on GPUs only; the one below, on CPUs too).
 
 Measured: two "machines" of two processes on loopback, six steps, have the losses of one process with four times the batch to
 within 3e-7, without BatchNorm (Adam) and with --across (SGD); with each process's own BatchNorm they are up to 0.011 off.
-On two cores that others used too, 6,144 drawn faces, seed 0, one reading each: one process with one core 203 images/s,
-with both 154; two processes with one core each 263 in batches of 16, 243 in batches of 32.
+On two quiet cores without bfloat16, 15,360 drawn faces, seed 0, one reading each: one process with one core 73 images/s,
+with both 115; two processes with one core each 93 in batches of 16, 112 in batches of 32.
 
     python -m further.many                            with two or more GPUs: on all of them. Without: one process beside two,
                                                       on the CPU (--help lists the options of that)

@@ -27,7 +27,6 @@ a training, is 0.96 and 0.90 for WGAN-GP, 0.69 and 0.82 with clipping. But so it
 notebook's G, whose faces are nearer. README.md has the tables.
 """
 
-import contextlib
 from functools import partial
 
 import torch
@@ -35,13 +34,11 @@ from torch import nn
 
 import helper
 from common import FaceError
-from further import beside, course, losses
+from further import beside, course, follows, losses
 from further.stability import squared_slope
-from measures.needs import Missing
 
 CRITIC_STEPS = 5  # n_critic in both papers
-CHECKPOINTS, LEAST = 16, 12  # moments of a training at which the faces are judged, and how many there must be
-FACES = 200  # judged at each
+LEAST = 12  # moments of a training that a rank correlation is taken over at least
 
 # --- Wasserstein GAN ------------------------------------------------------------------------------------------------
 
@@ -151,22 +148,16 @@ def trouble(history, snapshots, seen):
 # --- The systems ------------------------------------------------------------------------------------------------------
 
 
-def watched(own):
-    """A `sample` of FACES faces, by which the training is judged afterwards. All trainings have the same z."""
-    z = torch.randn(FACES, own.z_size, generator=torch.Generator().manual_seed(0))
-    return helper.FixedFaces(own.G_average, z.to(own.device))
-
-
 def notebook():
     own = course.set_up()
-    return beside.System(own, sample=watched(own))
+    return beside.System(own, sample=follows.watched(own))
 
 
 def with_critic(critic_step, optimizer):
     """The System of the notebook's networks, but with a critic; optimizer: function of parameters that makes one."""
     own = course.set_up(Discriminator=without_norm(course.load().Discriminator))
     own.d_optimizer, own.g_optimizer = optimizer(own.D.parameters()), optimizer(own.G.parameters())
-    return beside.System(own, loop=algorithm(own, critic_step), sample=watched(own), trouble=trouble)
+    return beside.System(own, loop=algorithm(own, critic_step), sample=follows.watched(own), trouble=trouble)
 
 
 SYSTEMS = {
@@ -177,62 +168,6 @@ SYSTEMS = {
 # --- Does the loss follow the distance? -------------------------------------------------------------------------------
 
 
-def ranks(values):
-    """The place of each value in their order, from 1 on; equal ones share the mean of their places. Both (N,)."""
-    values = torch.as_tensor(values, dtype=torch.float64)
-    return (values[:, None] > values).sum(1) + ((values[:, None] == values).sum(1) + 1) / 2
-
-
-def spearman(a, b):
-    """Rank correlation of two lists of numbers, in [-1, 1]; nan where all of one are equal."""
-    return torch.corrcoef(torch.stack([ranks(a), ranks(b)]))[0, 1].item()
-
-
-def checkpoints(run):
-    """Indices into run.seen, CHECKPOINTS at most, evenly over the training, of those with an entry in its history."""
-    known = [index for index, images in enumerate(run.seen) if images in run.history["images"]]
-    wanted = [run.images * (number + 1) / CHECKPOINTS for number in range(CHECKPOINTS)]
-    return sorted({min(known, key=lambda index: abs(run.seen[index] - images)) for images in wanted})
-
-
-def signals(run):
-    """What one might go by, {name: a float for each checkpoint}: losses or gap, the mean over the batches around it."""
-    at, reach = [run.seen[index] for index in checkpoints(run)], run.images / CHECKPOINTS / 2
-    near = [[abs(entry - images) <= reach for entry in run.history["images"]] for images in at]
-    names = [name for name in ("gap", "d_loss", "g_loss") if name in run.history]
-    means = {name: [torch.tensor(run.history[name])[some].mean().item() for some in near] for name in names}
-    return {**means, "images seen": at}
-
-
-def distances(run, reals):
-    """How far the faces at each checkpoint are from `reals`, uint8 (N, 3, S, S): {heading: list of float}.
-
-    The Fréchet distance is that of beside.distances; it is left out where the face embedding is not installed.
-    """
-    from measures.embedding import face_embedding, feature_distances, features  # torchmetrics takes seconds to import
-
-    reals, found = reals[:FACES], {}
-    sets = [run.snapshots[index][: len(reals)] for index in checkpoints(run)]
-    with contextlib.suppress(Missing):
-        real, *made = (features(face_embedding(), faces) for faces in (reals, *sets))
-        found["Fréchet, face embedding"] = [feature_distances(some, real)[0] for some in made]
-    found["sliced Wasserstein x 1000"] = [
-        helper.sliced_wasserstein(faces / 255, reals / 255, generator=torch.Generator().manual_seed(0))["mean"]
-        for faces in sets]
-    return found
-
-
-def correlations(judged, looked):
-    """Markdown: rank correlations of each training's signals with its distances, `looked` in the order of `judged`."""
-    rows = []
-    for one, found in zip(judged, looked, strict=True):
-        for name, values in signals(one.run).items():
-            rows.append([one.name, str(one.seed), name, str(len(values)),
-                         *(f"{spearman(values, distance):+.2f}" for distance in found.values())])
-    headings = ["rank correlation", "seed", "of", "checkpoints", *(f"with {name}" for name in looked[0])]
-    return beside.markdown(headings, rows)
-
-
 def draw(judged, looked):
     """A Figure: of each system's first training the losses against the first of the distances, and the faces."""
     count = 1 + len(SYSTEMS)
@@ -240,8 +175,8 @@ def draw(judged, looked):
     for column, (one, found) in enumerate(zip(judged[:count], looked, strict=False)):
         upper, lower = (figure.add_subplot(2, count, column + 1 + row * count) for row in range(2))
         heading, distance = next(iter(found.items()))
-        for name, values in list(signals(one.run).items())[:-1]:  # without the images seen
-            label = f"{name}: {spearman(values, distance):+.2f}"
+        for name, values in list(follows.signals(one.run).items())[:-1]:  # without the images seen
+            label = f"{name}: {follows.spearman(values, distance):+.2f}"
             upper.plot(values, distance, "o-", markersize=4, linewidth=0.5, label=label)
         upper.set(title=one.name, xlabel="loss or gap", ylabel=heading)
         upper.legend(title="rank correlation", fontsize=8)
@@ -256,8 +191,8 @@ def measure(given):
                         f"fewer than {LEAST} moments would say little.")
     data = beside.faces(given)
     judged = beside.compare(SYSTEMS, data, given, base=notebook)
-    looked = [distances(one.run, data.reals) for one in judged]
-    return f"{beside.table(judged, data)}\n\n{correlations(judged, looked)}", draw(judged, looked)
+    looked = [follows.distances(one.run, data.reals) for one in judged]
+    return f"{beside.table(judged, data)}\n\n{follows.correlations(judged, looked)}", draw(judged, looked)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,13 @@
 """further/discogan.py: losses with known answers, steps that move one side alone, a buffer that keeps its size."""
 
 import math
-from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
 import helper
-from further import beside, course, discogan
-from measures.needs import Missing
+from further import beside, course, discogan, domains
 
 SMALL = {"d_conv_dim": 8, "g_conv_dim": 8, "device": torch.device("cpu")}
 LN2 = math.log(2)
@@ -42,25 +40,6 @@ def negative(x):
 
 
 # --- Two domains
-
-
-def test_the_two_halves_of_one_folder_share_no_face(monkeypatch):
-    faces = torch.arange(240, dtype=torch.uint8).view(-1, 1, 1, 1).repeat(1, 3, 32, 32)
-    faces[:, 2] = 255  # blue
-    monkeypatch.setattr(beside, "load", lambda folder: faces)
-    A, B = discogan.domains(SimpleNamespace(photographs=None, other=None))
-    assert [len(part) for part in (*A[:2], *B[:2])] == [90, 30, 90, 30]
-    assert all((part[:, 2] == 255).all() for part in A[:2]) and all((part[:, 0] == 255).all() for part in B[:2])
-    shown = [set(part[:, 1, 0, 0].tolist()) for part in (*A[:2], *B[:2])]  # each face's own green
-    assert len(set.union(*shown)) == 240
-    assert torch.equal(B.answer(A.answer(A.reals)), A.reals) and not torch.equal(A.answer(A.reals), A.reals)
-
-
-def test_two_folders_are_two_domains_and_nobody_knows_the_answer(monkeypatch):
-    folders = {None: pictures(120), "others": pictures(200, seed=1)}
-    monkeypatch.setattr(beside, "load", lambda folder: folders[folder])
-    A, B = discogan.domains(SimpleNamespace(photographs=None, other="others"))
-    assert [len(part) for part in (*A[:2], *B[:2])] == [90, 30, 150, 50] and A.answer is B.answer is None
 
 
 def test_a_missing_domain_is_one_line(tmp_path, monkeypatch):
@@ -207,60 +186,12 @@ def test_a_training_gone_on_with_equals_an_uninterrupted_one(small, tmp_path):
             assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b, name
 
 
-# --- Measures
-
-
-def test_traits_of_known_pictures():
-    black, lit = torch.zeros(1, 3, 8, 8, dtype=torch.uint8), torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
-    lit[..., 6] = 128
-    assert discogan.brightness(lit).tolist() == [16] and discogan.centre(lit).tolist() == pytest.approx([6])
-    assert discogan.centre(black).tolist() == pytest.approx([3.5])
-    assert discogan.error(black, lit) == 16 == discogan.error(lit, black)
-
-
-@pytest.mark.parametrize("trait", [discogan.brightness, discogan.centre])
-def test_correlation_is_1_for_the_same_pictures_and_about_0_for_shuffled_ones(trait):
-    same = pictures(1000)
-    paired, shuffled = discogan.correlations(trait, same, same)
-    assert paired == pytest.approx(1) and abs(shuffled) < 0.1
-    assert discogan.correlations(trait, same, discogan.exchanged(same))[0] == pytest.approx(1)
-    assert discogan.correlations(discogan.centre, same, same.flip(3))[0] == pytest.approx(-1)
-
-
-def test_a_translation_by_known_generators_has_known_numbers(monkeypatch):
-    def missing(faces):
-        raise Missing("none")
-
-    monkeypatch.setattr(discogan, "faces_found", missing)
-
-    class Exchange(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.weight = nn.Parameter(torch.ones(()))
-
-        def forward(self, x):
-            return self.weight * x.flip(1)
-
-    start = discogan.Domain(None, pictures(60), discogan.exchanged)
-    end = discogan.Domain(None, discogan.exchanged(pictures(50)), discogan.exchanged)
-    ways = list(discogan.rounds(start, end, {"G_AB": Exchange(), "G_BA": Exchange()}))
-    assert [way for way, *_ in ways] == ["A to B", "B to A"]
-    for count, (_, *ends) in zip((60, 50), ways, strict=True):
-        assert len(ends[2]) == len(ends[3]) == count
-        round_trip, to_answer, bright, centre, _, faces = discogan.numbers(*ends)
-        assert round_trip == to_answer == "0.0" and faces == "-"
-        assert bright.startswith("1.00 (") and centre.startswith("1.00 (")
-    unknown = start._replace(answer=None)
-    assert discogan.numbers(unknown, end, start.reals)[:2] == ["-", "-"]
-    assert float(discogan.numbers(start, end, start.reals)[1]) > 50
-
-
 # --- The program
 
 
 def test_the_program_trains_each_variant_and_draws(tmp_path, small, monkeypatch, capsys):
     monkeypatch.setattr(beside, "load", lambda folder: pictures(240))
-    monkeypatch.setattr(discogan, "faces_found", lambda faces: 0.25)
+    monkeypatch.setattr(domains, "faces_found", lambda faces: 0.25)
     monkeypatch.chdir(tmp_path)
     beside.main("discogan", discogan.__doc__, discogan.measure, 96, discogan.OPTIONS, ["--seeds", "1"])
     told = capsys.readouterr().out

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from further import beside, course, hints
+from further import beside, course, hints, switches
+from further.layers import Apply
 
 TRAINED = [hint for hint in hints.HINTS if hint.system]
 real_set_up = course.set_up
@@ -89,7 +90,7 @@ def test_a_hint_is_left_out_where_the_notebook_follows_it_and_else_followed(hint
 
 def test_without_a_switch_the_steps_and_the_networks_are_the_notebook_s():
     real, weights = torch.rand(8, 3, 32, 32), []
-    for make in (beside.notebook, hints.with_losses):
+    for make in (beside.notebook, switches.with_losses):
         torch.manual_seed(1)
         own = make().own
         fake = own.G(own.random_z(8, own.z_size, own.device))
@@ -97,7 +98,7 @@ def test_without_a_switch_the_steps_and_the_networks_are_the_notebook_s():
                   own.generator_step(own.D, own.G, 8, own.g_optimizer, fake))
         weights.append([*losses, *own.D.parameters(), *own.G.parameters()])
     assert all(torch.equal(one, other) for one, other in zip(*weights, strict=True))
-    base, same = beside.notebook().own, hints.with_layers().own
+    base, same = beside.notebook().own, switches.with_layers().own
     assert str(same.D) == str(base.D) and str(same.G) == str(base.G)
     assert same.D.layers[0].weight.std().item() == pytest.approx(0.02, rel=0.2)
 
@@ -145,7 +146,7 @@ def test_5_relu_stands_everywhere():
 
 def test_6_labels_are_soft_for_real_pictures_alone_and_one_in_twenty_is_flipped():
     for real in (True, False):
-        found = hints.labels(torch.zeros(20_000, 1), real)
+        found = switches.labels(torch.zeros(20_000, 1), real)
         soft = found[found > 0]
         assert found.shape == (20_000, 1) and 0.7 <= soft.min() < 0.71 and 1.19 < soft.max() <= 1.2
         assert len(soft) / 20_000 == pytest.approx(0.95 if real else 0.05, abs=0.01)
@@ -153,7 +154,7 @@ def test_6_labels_are_soft_for_real_pictures_alone_and_one_in_twenty_is_flipped(
 
 
 def test_6_d_learns_from_these_labels_and_g_from_the_notebook_s(monkeypatch):
-    monkeypatch.setattr(hints, "labels", lambda like, real: torch.full_like(like, 0.7 if real else 0.2))
+    monkeypatch.setattr(switches, "labels", lambda like, real: torch.full_like(like, 0.7 if real else 0.2))
     own, D, G = system_of(6).own, Mean(), Flat(0.5)
     loss = own.discriminator_step(D, G, flat(1.0), sgd(D, 0.0), flat(-0.5))
     assert loss.item() == pytest.approx(softplus(1) - 0.7 + softplus(-0.5) + 0.2 * 0.5)
@@ -171,7 +172,7 @@ def test_7_the_networks_are_fully_connected():
 
 
 def test_8_at_one_step_in_four_d_s_fakes_are_former_ones():
-    system = hints.replay(size=12)
+    system = switches.replay(size=12)
     store, D = system.parts["store"].fakes, Mean()
     assert store.shape == (12, 3, 32, 32) and system.parts["D"] is system.own.D
     ages = []
@@ -212,7 +213,7 @@ def test_13_noise_falls_to_0_for_g_s_average_too():
     own, run, zeros = system.own, SimpleNamespace(epoch=0, total=5), torch.zeros(1, 3, 64, 64)
     own.train = lambda *given: None
     networks = (own.D, own.G, own.G_average.module)
-    layers = [[layer for layer in network.layers if isinstance(layer, hints.Apply)] for network in networks]
+    layers = [[layer for layer in network.layers if isinstance(layer, Apply)] for network in networks]
     assert [len(some) for some in layers] == [1, 5, 5] and own.D.layers[0] is layers[0][0]
     system.loop(run, None)
     for epoch, size in enumerate((0.1, 0.075, 0.05, 0.025, 0, 0)):
@@ -251,7 +252,7 @@ def test_17_generated_faces_have_dropout():
     for G, same in ((own.G, False), (base.G, True)):
         G.eval()
         assert torch.equal(G(z), G(z)) == same
-    places = [place for place, layer in enumerate(own.G.layers) if isinstance(layer, hints.Apply)]
+    places = [place for place, layer in enumerate(own.G.layers) if isinstance(layer, Apply)]
     assert places == [3, 7, 11]
     dropped = own.G.layers[3](torch.ones(100, 100))
     assert sorted(set(dropped.flatten().tolist())) == [0, 2]

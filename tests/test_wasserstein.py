@@ -1,4 +1,4 @@
-"""further/wasserstein.py: gap, clipping and penalty are what the formulas say, ranks are compared as Spearman does."""
+"""further/wasserstein.py: gap, clipping and penalty are what the formulas say."""
 
 import math
 from types import SimpleNamespace
@@ -7,9 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-import helper
 from common import FaceError
-from further import beside, course, wasserstein
+from further import beside, course, follows, wasserstein
 from measures.needs import Missing
 
 SMALL = {"d_conv_dim": 8, "g_conv_dim": 8, "device": torch.device("cpu")}
@@ -190,33 +189,6 @@ def test_faces_that_no_longer_change_are_a_sign_as_in_the_notebook():
     assert len(signs) == 1 and "the generator is stuck" in signs[0]
 
 
-# --- Ranks
-
-
-def test_ranks_share_the_mean_of_their_places():
-    assert wasserstein.ranks([30, 10, 20, 10]).tolist() == [4, 1.5, 3, 1.5]
-
-
-@pytest.mark.parametrize("a, b, correlation", [
-    ([1, 2, 3, 4], [10, 20, 25, 1000], 1),
-    ([1, 2, 3, 4], [8, 4, 2, 1], -1),
-    ([1, 2, 2, 3], [1, 2, 2, 3], 1),
-    ([1, 2, 3, 4, 5], [2, 1, 4, 3, 5], 0.8),  # 1 - 6 * (1 + 1 + 1 + 1) / (5 * 24)
-    ([1, 2, 2, 3], [1, 2, 3, 4], 4.5 / math.sqrt(4.5 * 5)),  # Pearson's of 1, 2.5, 2.5, 4 and 1, 2, 3, 4
-])
-def test_the_rank_correlation_is_spearman_s(a, b, correlation):
-    assert wasserstein.spearman(a, b) == pytest.approx(correlation)
-    assert math.isnan(wasserstein.spearman(a, [7] * len(a)))
-
-
-def test_the_loss_is_smoothed_over_the_batches_around_each_checkpoint(monkeypatch):
-    monkeypatch.setattr(wasserstein, "CHECKPOINTS", 2)
-    images, gaps = list(range(100, 900, 100)), [8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0]
-    run = SimpleNamespace(images=800, seen=[0, 50, *images], history={"images": images, "gap": gaps})
-    assert [run.seen[index] for index in wasserstein.checkpoints(run)] == [400, 800]
-    assert wasserstein.signals(run) == {"gap": [5, 2], "images seen": [400, 800]}  # 200 to 600, 600 to 800
-
-
 # --- The program
 
 
@@ -227,7 +199,7 @@ def test_the_program_trains_each_system_and_draws(tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(beside, "load", lambda folder, size: faces)
     monkeypatch.setattr(beside, "EPOCH", 32)
     monkeypatch.setattr(wasserstein, "LEAST", 3)
-    monkeypatch.setattr(wasserstein, "FACES", 16)
+    monkeypatch.setattr(follows, "FACES", 16)
 
     def missing():
         raise Missing("not here")
@@ -247,29 +219,8 @@ def test_the_program_trains_each_system_and_draws(tmp_path, monkeypatch, capsys)
     assert (tmp_path / "results" / "further" / "wasserstein.png").stat().st_size > 10_000
 
 
-def test_the_frechet_distance_is_taken_too_where_it_can_be(monkeypatch):
-    monkeypatch.setattr("measures.embedding.face_embedding", lambda: nn.Sequential(nn.Flatten(), Halves()))
-    faces = torch.randint(0, 256, (40, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    run = SimpleNamespace(images=2, seen=[1, 2], history={"images": [1, 2]}, snapshots=[faces // 2, faces])
-    found = wasserstein.distances(run, faces)
-    assert list(found) == ["Fréchet, face embedding", "sliced Wasserstein x 1000"]
-    assert all(far > 10 * abs(near) for far, near in found.values())
-
-
-class Halves(nn.Module):
-    """(N, 3072) -> (N, 2): the mean of either half."""
-
-    def forward(self, x):
-        return x.float().view(len(x), 2, -1).mean(2)
-
-
 def test_bad_input_is_one_line(monkeypatch):
     monkeypatch.setattr(beside, "load", lambda folder, size: torch.zeros(9, 3, 32, 32, dtype=torch.uint8))
     for arguments, line in ([], "9 faces are too few"), (["--images", "500"], "--images is 500: give 12,000 or more"):
         with pytest.raises(SystemExit, match=rf"^further.wasserstein: {line}[^\n]*$"):
             beside.main("wasserstein", wasserstein.__doc__, wasserstein.measure, 50_000, arguments=arguments)
-
-
-def test_all_trainings_are_judged_on_the_same_z():
-    assert isinstance(wasserstein.watched(small()[0]), helper.FixedFaces)
-    assert torch.equal(wasserstein.watched(small()[0]).z, wasserstein.watched(small()[0]).z)
