@@ -5,7 +5,8 @@ makes pictures of 16 x 16 as it is. The palette is Heckbert's (1982), https://do
 
 Sprites are drawn pixel by pixel with few colours. A generator's output is continuous: hardly two of its pixels have the
 same colour, and the eye sees dirt where it should see an area. So training stays as it is, and each pixel of what was
-generated goes to the nearest colour that the data has.
+generated goes to the nearest colour that the data has; then, of the colours that are left in a sprite, only those stay that
+it uses most, as many as real sprites have.
 
 What differs from the notebook: sprites are made smaller by leaving pixels out, not by Lanczos, which would mix their
 colours into new ones; transparent parts are laid on white first; the output goes to the palette. Mirror images stay,
@@ -50,8 +51,12 @@ def packed(pictures):
 
 def colours_of(pictures):
     """All colours that occur in pictures, uint8 (N, 3, S, S): float (K, 3) in 0 ... 255."""
-    found = packed(pictures).unique()
-    return torch.stack([found // 65536, found // 256 % 256, found % 256], dim=1).float()
+    return unpacked(packed(pictures).unique())
+
+
+def unpacked(colours):
+    """The other way round, a colour for each number: int (K,) -> float (K, 3) in 0 ... 255."""
+    return torch.stack([colours // 65536, colours // 256 % 256, colours % 256], dim=1).float()
 
 
 def colours_each(pictures):
@@ -85,6 +90,28 @@ def to_palette(pictures, palette):
     count, _, height, width = pictures.shape
     brought = palette[torch.cat(nearest)].to(torch.uint8).view(count, height, width, 3).permute(0, 3, 1, 2)
     return brought.contiguous(), torch.cat(squares).sqrt().view(count, height, width)
+
+
+def few(pictures, count):
+    """Leave each picture the `count` colours that it uses most; its other pixels go to the nearest of these.
+
+    pictures: uint8 (N, 3, S, S). Returns: the same shape.
+    """
+    made = []
+    for picture in pictures.split(1):
+        colours, uses = packed(picture).unique(return_counts=True)
+        most = colours[uses.argsort(descending=True, stable=True)[:count]]
+        made.append(to_palette(picture, unpacked(most))[0])
+    return torch.cat(made)
+
+
+def ways(pictures, photographs, palette):
+    """Pictures as they were generated, in the palette, and with no more colours each than training sprites have on average.
+
+    All uint8 (N, 3, S, S). Returns: {name: pictures}.
+    """
+    brought, count = to_palette(pictures, palette)[0], round(colours_each(photographs).float().mean().item())
+    return {"generated": pictures, "in the palette": brought, f"{count} colours each": few(brought, count)}
 
 
 # --- Sprites ----------------------------------------------------------------------------------------------------------
@@ -127,27 +154,26 @@ def numbers(pictures, others, photographs, palette):
 
 
 def table(judged, data, palette):
-    """Markdown: real sprites that were kept out, and the generated ones of each training, raw and in the palette."""
+    """Markdown: real sprites that were kept out, and in each of the `ways` the generated ones of each training."""
     trained_on = data.photographs
     rows = [["real, held out", "", "", "", *numbers(data.reals, trained_on[: len(data.reals)], trained_on, palette)]]
     for one in judged:
         done = beside.done(one)[1:]
-        for name, some in {"generated": one.faces, "in the palette": to_palette(one.faces, palette)[0]}.items():
+        for name, some in ways(one.faces, trained_on, palette).items():
             rows.append([name, *done, *numbers(some, data.reals, trained_on, palette)])
     return beside.markdown([f"{len(data.reals):,} sprites each, {len(palette):,} colours", "seed", "images", "seconds",
                             "colours in a sprite", "distance to the palette", "sliced Wasserstein x 1000", "copies"], rows)
 
 
 def picture(faces, data, palette):
-    """A Figure: generated sprites raw, in the palette, and the training sprites nearest to them; each pixel a square."""
-    raw = faces[:SHOWN]
-    brought = to_palette(raw, palette)[0]
-    nearest = helper.nearest_photographs(brought / 255, data.photographs / 255, k=1)[1][:, 0]
-    lines = {"as the generator makes them": raw, f"each pixel to the nearest of {len(palette):,} colours": brought,
-             "the training sprites nearest to them": data.photographs[nearest]}
-    zoom = 64 // raw.shape[-1]
-    figure = beside.sheet(SHOWN * 0.7, 3.0, dpi=100)
-    for axis, (title, some) in zip(figure.subplots(3), lines.items(), strict=True):
+    """A Figure: generated sprites in each of the `ways`, and the training sprites nearest to them; each pixel a square."""
+    lines = ways(faces[:SHOWN], data.photographs, palette)
+    *_, fewest = lines.values()
+    nearest = helper.nearest_photographs(fewest / 255, data.photographs / 255, k=1)[1][:, 0]
+    lines["the training sprites nearest to them"] = data.photographs[nearest]
+    zoom = 64 // faces.shape[-1]
+    figure = beside.sheet(SHOWN * 0.7, 4.0, dpi=100)
+    for axis, (title, some) in zip(figure.subplots(4), lines.items(), strict=True):
         some = some.repeat_interleave(zoom, 2).repeat_interleave(zoom, 3)
         beside.show(axis, some, SHOWN, title, fontsize=9, interpolation="nearest")
     return figure

@@ -51,6 +51,15 @@ def test_pictures_in_the_palette_stay_as_they_are():
     assert torch.equal(brought, sprites) and not went.any()
 
 
+def test_few_colours_are_those_that_a_picture_uses_most():
+    sprites = PALETTE[[0] * 6 + [1] * 5 + [2] * 3 + [3] * 2].to(torch.uint8).T.reshape(1, 3, 4, 4).repeat(2, 1, 1, 1)
+    sprites[1] = sprites[1].flip(0)  # other colours, as often
+    made = pixel_art.few(sprites, 2)
+    assert torch.equal(made[0], PALETTE[[0] * 6 + [1] * 5 + [0] * 5].to(torch.uint8).T.reshape(3, 4, 4))
+    assert torch.equal(made[1], made[0].flip(0))
+    assert torch.equal(pixel_art.few(sprites, 4), sprites) and torch.equal(pixel_art.few(sprites, 99), sprites)
+
+
 def test_the_dozen_is_made_of_where_pixels_gather():
     near = of_palette(30, 16).int() + torch.randint(-3, 4, (30, 3, 16, 16), generator=torch.Generator().manual_seed(1))
     found = pixel_art.dozen(near.clamp(0, 255).to(torch.uint8), count=5)
@@ -104,7 +113,7 @@ def test_bad_input_is_one_line(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("size", pixel_art.SIZES)
-def test_a_training_has_a_row_raw_and_a_row_in_the_palette(size, tmp_path, monkeypatch):
+def test_a_training_has_a_row_for_each_way(size, tmp_path, monkeypatch):
     for number, sprite in enumerate(of_palette(200, 16)):
         as_picture(sprite).save(tmp_path / f"{number}.png")
     monkeypatch.setattr(course, "set_up", partial(course.set_up, **SMALL))
@@ -112,12 +121,13 @@ def test_a_training_has_a_row_raw_and_a_row_in_the_palette(size, tmp_path, monke
     figure.canvas.draw()
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
     assert rows[0][0] == "50 sprites each, 5 colours" and len({len(row) for row in rows}) == 1
-    real, raw, brought = rows[2:]
-    assert [row[0] for row in rows[2:]] == ["real, held out", "generated", "in the palette"]
+    real, raw, brought, fewest = rows[2:]
+    assert [row[0] for row in rows[2:]] == ["real, held out", "generated", "in the palette", "5 colours each"]
     assert real[4:6] == ["5.0", "0.00"]
     assert float(raw[4]) > 100 and float(raw[5]) > 1
     assert float(brought[4]) <= 5 and brought[5] == "0.00"
-    assert all(row[7].endswith("%") for row in (real, raw, brought))
+    assert float(fewest[4]) <= float(brought[4]) and fewest[5] == "0.00"
+    assert all(row[7].endswith("%") for row in (real, raw, brought, fewest))
 
 
 def test_a_copied_sprite_counts_as_a_copy():
