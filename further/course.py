@@ -196,6 +196,7 @@ class ForSeconds(helper.TrainingRun):
     How many epochs that will be is reckoned anew after each, from the pace so far.
     """
 
+    INTERRUPTED = "Interrupted."
     limit = math.inf
 
     def epochs(self):
@@ -230,7 +231,7 @@ def fit(own, photographs, images, folder, loop=None, parts=None, sample=None, se
         trouble: function of (history, snapshots, seen) that returns signs of trouble, list of str.
         seconds: float, train for about so long instead, in whole epochs; `images` is then a first guess of how far that is.
     Returns: helper.TrainingRun, done.
-    Raises: FaceError as helper.TrainingRun does.
+    Raises: FaceError as helper.TrainingRun does, and if it was interrupted.
     """
     parts = parts or parts_of(own)
     loader = loader_of(own, photographs)
@@ -241,6 +242,10 @@ def fit(own, photographs, images, folder, loop=None, parts=None, sample=None, se
     run = ForSeconds(folder, epochs_for(loader, images), sample, settings, trouble=trouble, **parts)
     run.limit = seconds
     (loop or own_loop(own))(run, loader)
+    if run.interrupted:
+        raise FaceError(f"interrupted after {run.images:,} images. "
+                        + ("What was learned is kept: the same once more goes on from there." if folder else
+                           "Nothing of this training is kept; with a folder for checkpoints (--folder) it would be."))
     return run
 
 

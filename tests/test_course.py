@@ -4,6 +4,7 @@ import ast
 import json
 import pickle
 import re
+import signal
 import subprocess
 import sys
 import traceback
@@ -184,6 +185,24 @@ def test_fit_trains_the_notebook_s_networks_and_goes_on_where_it_stopped(picture
         course.fit(course.set_up(**SMALL, batch_size=16), pictures, 64, tmp_path)
     with pytest.raises(FaceError, match="other settings .*critic"):
         course.fit(course.set_up(**SMALL), pictures, 64, tmp_path, settings={"critic": 5})
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_an_interrupted_training_ends_the_program_and_says_what_is_kept(pictures, tmp_path, kept, capsys):
+    own, folder = course.set_up(**SMALL), tmp_path if kept else None
+    step = own.discriminator_step
+
+    def interrupting(*args):
+        signal.raise_signal(signal.SIGINT)
+        return step(*args)
+
+    own.discriminator_step = interrupting
+    said = "is kept: the same once more goes on from there" if kept else r"Nothing of this training is kept; .* \(--folder\)"
+    with pytest.raises(FaceError, match=rf"^interrupted after 32 images\. [^\n]*{said}[^\n]*$"):
+        course.fit(own, pictures, 64, folder)
+    assert "this cell" not in capsys.readouterr().out  # it may be no cell
+    run = course.fit(course.set_up(**SMALL), pictures, 64, folder)
+    assert run.images == 64 and ("Going on" in capsys.readouterr().out) == kept
 
 
 def test_fit_counts_whole_epochs_and_says_beforehand_how_many_steps_they_are(pictures):

@@ -57,7 +57,8 @@ class TrainingRun:
 
     Attributes: history {"images": list, name of each loss: list}: the mean losses of every 50 batches;
         snapshots: list of uint8 tensors (N, C, S, S), 60 at most, the early ones dense; seen: list of int, the images
-        seen at each; images: int, how many were seen; seconds: float, in all.
+        seen at each; images: int, how many were seen; seconds: float, in all; interrupted: bool, has somebody asked it to
+        stop?
 
     Raises: FaceError, with one line, if an optimizer holds none of the networks' parameters, if another program trains in
         the folder, if the folder holds a run with other settings or no sound checkpoint among damaged ones, if a
@@ -71,6 +72,7 @@ class TrainingRun:
     KEEP_WITHIN = 120.0  # seconds after which one is written within an epoch
     SNAPSHOTS = 60
     PATIENCE = 1.0  # seconds that the batch in progress is left after the first interrupt, when a second one comes
+    INTERRUPTED = "Interrupted; nothing is lost. Run this cell again to go on."
 
     def __init__(self, folder, epochs, sample, settings, trouble=signs_of_trouble, **parts):
         self.total, self.sample, self.trouble = epochs, sample, trouble
@@ -125,12 +127,16 @@ class TrainingRun:
                 self._show()
                 self._say(f"{self._status()}, {self.images / max(self.seconds, 1e-9):,.0f} images/s.")
             if kind is _Stop:
-                self._say("Interrupted; nothing is lost. Run this cell again to go on.")
+                self._say(self.INTERRUPTED)
             if kind is KeyboardInterrupt and self._checkpoints and self._checkpoints.whole:
                 self._say(f"Ended at once; {self._checkpoints.whole[-1]} stands. Run this cell again to go on from there.")
         finally:
             self._leave()
         return kind is _Stop
+
+    @property
+    def interrupted(self):
+        return self._interrupted_at is not None
 
     def _interrupted(self, *_):
         now = time.monotonic()
@@ -185,7 +191,7 @@ class TrainingRun:
             self.seconds = time.monotonic() - self._began
             if self.epoch == 0 and self.step & (self.step - 1) == 0:  # a power of two
                 self._snapshot()
-            stop = self._interrupted_at is not None
+            stop = self.interrupted
             if len(self._pending) >= self.BETWEEN or stop:
                 self._read_back()
             if stop:
