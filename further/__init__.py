@@ -13,7 +13,7 @@ stylegan.py     styles: a mapping network, modulated convolutions, mixing
 discogan.py     two domains without pairs, CycleGAN beside it; domains.py: the domains, and what a translation is worth
 arithmetic.py   checkerboards; convolutions.py: the sizes of convolutions, sixteen cases
 pixel_art.py    sprites in the data's own colours
-many.py         several GPUs, several machines
+many.py         several GPUs, several machines; together.py: what their processes send each other
 
 Used from the notebook:
 

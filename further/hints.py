@@ -20,7 +20,7 @@ What differs from the notebook: one thing in each training, in a few lines (swit
 - 9 needs a learning rate, which the hint does not give. With 0.01 and a momentum of 0.9, D's loss rose above 30.
 - 11 needs two bounds. With 1 for D and 1.5 for G both losses came to lie below, and from then on nothing moved.
 
-Measured: 65,538 photographs, two seeds. "Worse" by both measures: 4, 7 and 9. "Better" by both: ReLU in D too
+Measured on photographs, 65,538 images, two seeds. "Worse" by both measures: 4, 7 and 9. "Better" by both: ReLU in D too
 (against 5), the schedule (against 11), and two steps of D (14), which takes longer for it. README.md has the table.
 """
 

@@ -8,7 +8,7 @@ What differs from the notebook: the networks are wrapped, the loader gives each 
 The rate stays as it is; Goyal et al. (2017, https://arxiv.org/abs/1706.02677) multiply theirs by n. The first process writes
 the checkpoints, where the notebook looks for them, and any number of processes, or the notebook, goes on with them. All
 machines must see that folder. BatchNorm takes each process's own batch; with --across, that of all (PyTorch's SyncBatchNorm
-does so on GPUs only; the one below, on CPUs too).
+does so on GPUs only; the one in together.py, on CPUs too).
 
 Measured: two "machines" of two processes on loopback, six steps, have the losses of one process with four times the batch to
 within 3e-7, without BatchNorm (Adam) and with --across (SGD); with each process's own BatchNorm they are up to 0.011 off.
@@ -35,7 +35,6 @@ and on a cluster under SLURM, `sbatch` with this file:
 """
 
 import argparse
-import math
 import os
 import socket
 import subprocess
@@ -47,105 +46,14 @@ from types import SimpleNamespace
 
 import torch
 import torch.distributed as dist
-from torch import nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 import helper
 from common import FaceError
-from further import beside, course
-
-# --- Meeting the others -----------------------------------------------------------------------------------------------
-
-
-def from_slurm(environ):
-    """What torchrun would have set, from what SLURM's `srun` sets: {"RANK": ..., ...}; {} where srun started no group.
-
-    The first process's machine is MASTER_ADDR, or else the one that srun was called on, as in a file for sbatch.
-    Raises: FaceError if neither is known.
-    """
-    if "RANK" in environ or int(environ.get("SLURM_NTASKS", 1)) < 2 or "SLURM_PROCID" not in environ:
-        return {}
-    address = environ.get("MASTER_ADDR") or environ.get("SLURM_LAUNCH_NODE_IPADDR")
-    if not address:
-        raise FaceError("SLURM does not say where the first process is: start by srun, or set MASTER_ADDR to its machine.")
-    port = environ.get("MASTER_PORT") or str(20000 + int(environ.get("SLURM_JOB_ID", 0)) % 10000)  # two jobs, two ports
-    return {"RANK": environ["SLURM_PROCID"], "WORLD_SIZE": environ["SLURM_NTASKS"],
-            "LOCAL_RANK": environ.get("SLURM_LOCALID", "0"), "MASTER_ADDR": address, "MASTER_PORT": port}
-
-
-def join():
-    """Meet the other processes that RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT tell of. Returns: this one's device."""
-    if not torch.cuda.is_available():
-        dist.init_process_group("gloo")
-        return torch.device("cpu")
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())  # SLURM may show but one
-    torch.cuda.set_device(device)
-    dist.init_process_group("cpu:gloo,cuda:nccl")
-    return device
-
+from further import beside, course, together
 
 # --- What each does ---------------------------------------------------------------------------------------------------
-
-
-class Share(Sampler):
-    """The batches of this process: of the order that the first draws, the k-th n * B pictures are cut into n batches of B.
-
-    The last ones are filled up from the order's beginning. loader: the whole data's, with batches of B.
-    """
-
-    def __init__(self, loader):
-        self.sampler, self.batch_size = loader.batch_sampler.sampler, loader.batch_sampler.batch_size
-
-    def __len__(self):
-        return math.ceil(len(self.sampler) / (self.batch_size * dist.get_world_size()))
-
-    def __iter__(self):
-        order = torch.tensor(list(self.sampler))
-        dist.broadcast(order, 0)
-        filled = order[torch.arange(len(self) * self.batch_size * dist.get_world_size()) % len(order)]
-        yield from filled.view(len(self), -1, self.batch_size)[:, dist.get_rank()].tolist()
-
-
-class SumOverAll(torch.autograd.Function):
-    """The sum of all processes' x, of any shape; its gradient is the sum of all processes' gradients."""
-
-    @staticmethod
-    def forward(ctx, x):
-        total = x.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx, gradient):
-        return SumOverAll.forward(ctx, gradient)
-
-
-class BatchNormAcross(nn.BatchNorm2d):
-    """BatchNorm with mean and variance of all processes' batches: x (B, C, H, W); in eval() it is BatchNorm2d."""
-
-    def forward(self, x):
-        if not self.training:
-            return super().forward(x)
-        wide = x.float()
-        own = wide.sum((0, 2, 3)), wide.square().sum((0, 2, 3)), wide.new_tensor([wide[:, 0].numel()])
-        sums = SumOverAll.apply(torch.cat(own))
-        count = sums[-1].detach()
-        mean, square = (sums[:-1] / count).chunk(2)
-        variance = square - mean**2
-        with torch.no_grad():
-            self.num_batches_tracked += 1
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
-        mean, slope = mean.view(-1, 1, 1), (self.weight * torch.rsqrt(variance + self.eps)).view(-1, 1, 1)
-        return ((wide - mean) * slope + self.bias.view(-1, 1, 1)).to(x.dtype)
-
-
-def norm_across(network):
-    """Make every BatchNorm2d of a network a BatchNormAcross, in place; its weights stay those that the optimizer holds."""
-    for module in network.modules():
-        if type(module) is nn.BatchNorm2d:
-            module.__class__ = BatchNormAcross
 
 
 def train_on_each(own, loader, folder, epochs, across=False):
@@ -156,16 +64,16 @@ def train_on_each(own, loader, folder, epochs, across=False):
     Returns: helper.TrainingRun, done.
     Raises: FaceError if the processes do not see the same checkpoints, or as helper.TrainingRun does.
     """
-    _see_the_same(folder)
+    together.see_the_same(folder)
     torch.manual_seed(torch.initial_seed() + dist.get_rank())
     for network in (own.D, own.G) if across else ():
-        norm_across(network)
+        together.norm_across(network)
     # buffers stay each one's own: to send BatchNorm's around between two passes of D would change what the first one saved
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # broadcast_buffers has a new name that PyTorch 2.6 lacks
         D, G = (DistributedDataParallel(network, broadcast_buffers=False) for network in (own.D, own.G))
     G.z_size = own.G.z_size
-    share = DataLoader(loader.dataset, batch_sampler=Share(loader), collate_fn=loader.collate_fn,
+    share = DataLoader(loader.dataset, batch_sampler=together.Share(loader), collate_fn=loader.collate_fn,
                        num_workers=loader.num_workers)
     parts = course.parts_of(own) | {"D": D, "G": G}
     sample = helper.FixedFaces(own.G_average, own.random_z(32, G.z_size, next(G.parameters()).device))
@@ -173,16 +81,6 @@ def train_on_each(own, loader, folder, epochs, across=False):
     run = helper.TrainingRun(folder, epochs, sample, settings, **parts)
     own.train(loader=share, discriminator_step=own.discriminator_step, generator_step=own.generator_step, run=run, **parts)
     return run
-
-
-def _see_the_same(folder):
-    """Raise a FaceError, in every process, if one of them would go on from another checkpoint than the first."""
-    seen = [None] * dist.get_world_size()
-    dist.all_gather_object(seen, folder and sorted(path.name for path in Path(folder).glob("[0-9]*.pt")))
-    for rank, names in enumerate(seen):
-        if names != seen[0]:
-            raise FaceError(f"process {rank} does not see the checkpoints that process 0 sees in {folder}: start all in a "
-                            "folder that all machines share.")
 
 
 # --- One process beside two, on the CPU -------------------------------------------------------------------------------
@@ -237,7 +135,7 @@ def work(arguments=None):
     parser = argparse.ArgumentParser(prog="further.many", description="One of several processes that train together.")
     parser.add_argument("--across", action="store_true", help="BatchNorm of all processes' batches together")
     given = parser.parse_args(arguments)
-    device = join()
+    device = together.join()
     torch.manual_seed(0)
     own = course.set_up(device=device)
     first = int(os.environ.get("LOCAL_RANK", 0)) == 0
@@ -253,7 +151,7 @@ def work(arguments=None):
 def main():
     gpus = torch.cuda.device_count()
     try:
-        os.environ |= from_slurm(os.environ)
+        os.environ |= together.from_slurm(os.environ)
         if "RANK" in os.environ:
             return work()
     except FaceError as error:

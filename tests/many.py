@@ -23,7 +23,7 @@ from torch import nn  # noqa: E402
 from torch.utils.data import DataLoader  # noqa: E402
 
 import helper  # noqa: E402
-from further import many  # noqa: E402
+from further import many, together  # noqa: E402
 
 PICTURES, TOGETHER, STEPS = 96, 32, 3  # the exact cases: 32 pictures in all in each step, three steps an epoch
 BATCH = 8  # pictures for each process in the others
@@ -109,7 +109,7 @@ def train(case, folder):
 
 
 def forked(case, folder):
-    many.join()
+    together.join()
     train(case, folder)
 
 
@@ -128,7 +128,7 @@ if __name__ == "__main__":
                 (folder / case / "error").write_text(str(error))
         os.environ |= {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         cases = ALONE
-    many.join()
+    together.join()
     for case in cases:
         train(case, folder)
     dist.destroy_process_group()

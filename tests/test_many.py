@@ -16,7 +16,8 @@ import torch.distributed as dist
 import further.many
 from benchmarks.scaling import step_seconds
 from common import FaceError
-from further.many import from_slurm
+from further import together
+from further.together import from_slurm
 
 pytest.importorskip("accelerate")
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,7 +36,7 @@ def torchrun(*arguments):
     return [sys.executable, "-m", "torch.distributed.run", *arguments]
 
 
-def together(*commands, cwd=None, environments=({},)):
+def side_by_side(*commands, cwd=None, environments=({},)):
     """Run programs side by side until all are done; return what they printed. A hang ends after three minutes."""
     environments = environments * len(commands) if len(environments) == 1 else environments
     started = [subprocess.Popen(command, cwd=cwd, env=ENVIRONMENT | more, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -59,8 +60,8 @@ def runs(tmp_path_factory):
         (folder / case).mkdir()
     machine = torchrun("--nnodes=2", "--nproc-per-node=2", "--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{free_port()}",
                        PROGRAM, str(folder), "exact", "normed", "apart", "stopped")
-    together(machine, machine)
-    (folder / "log").write_text(together([sys.executable, PROGRAM, str(folder), "--fork"]))
+    side_by_side(machine, machine)
+    (folder / "log").write_text(side_by_side([sys.executable, PROGRAM, str(folder), "--fork"]))
     return folder
 
 
@@ -178,7 +179,7 @@ def test_an_unknown_first_machine_is_one_line():
 def alone(monkeypatch):
     for name, value in {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}.items():
         monkeypatch.setenv(name, value)
-    further.many.join()
+    together.join()
     yield
     dist.destroy_process_group()
 
@@ -186,7 +187,7 @@ def alone(monkeypatch):
 def test_batchnorm_across_one_process_is_batchnorm(alone):
     torch.manual_seed(0)
     plain, across = (torch.nn.Sequential(torch.nn.BatchNorm2d(3)) for _ in range(2))
-    further.many.norm_across(across)
+    together.norm_across(across)
     x = (torch.randn(4, 3, 5, 5) * 2 + 1).requires_grad_()
     for training in (True, False):
         outputs = [network.train(training)(x) for network in (plain, across)]
@@ -200,9 +201,9 @@ def test_batchnorm_across_one_process_is_batchnorm(alone):
 
 def test_the_last_batches_are_filled_up(alone):
     loader = torch.utils.data.DataLoader(range(7), 3)
-    assert list(further.many.Share(loader)) == [[0, 1, 2], [3, 4, 5], [6, 0, 1]]
-    assert len(further.many.Share(torch.utils.data.DataLoader(range(2), 5))) == 1
-    assert list(further.many.Share(torch.utils.data.DataLoader(range(2), 5))) == [[0, 1, 0, 1, 0]]
+    assert list(together.Share(loader)) == [[0, 1, 2], [3, 4, 5], [6, 0, 1]]
+    assert len(together.Share(torch.utils.data.DataLoader(range(2), 5))) == 1
+    assert list(together.Share(torch.utils.data.DataLoader(range(2), 5))) == [[0, 1, 0, 1, 0]]
 
 
 def test_a_folder_that_not_all_see_is_one_line(alone, tmp_path, monkeypatch):
@@ -212,7 +213,7 @@ def test_a_folder_that_not_all_see_is_one_line(alone, tmp_path, monkeypatch):
     monkeypatch.setattr(dist, "get_world_size", lambda: 2)
     monkeypatch.setattr(dist, "all_gather_object", gathered)
     with pytest.raises(FaceError, match="process 1 does not see the checkpoints"):
-        further.many._see_the_same(tmp_path)
+        together.see_the_same(tmp_path)
 
 
 # --- The program ------------------------------------------------------------------------------------------------------
@@ -232,7 +233,7 @@ def test_launchers_and_slurm_start_the_program_and_the_notebook_s_checkpoint_is_
     ]
     for number, (commands, environments) in enumerate(starts, 1):
         more = {"FACE_DATA": faces, "FACE_EPOCHS": str(number)}
-        log = together(*commands, cwd=tmp_path, environments=[environment | more for environment in environments])
+        log = side_by_side(*commands, cwd=tmp_path, environments=[environment | more for environment in environments])
         assert f"epoch {number} of {number}, {number * 128} images" in log and log.count("images/s") == 1
         assert ("Going on from" in log) == (number > 1)
     assert len(list(tmp_path.glob("results/faces-*/checkpoints/0*.pt"))) == 2
