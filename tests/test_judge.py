@@ -20,7 +20,7 @@ from teaching.run import judge  # noqa: E402
 POINTS = {"get_dataloader": 4, "scale": 2, "discriminator": 6, "generator": 6, "weights_init_normal": 4, "losses": 5,
           "optimizers": 4, "training_steps": 8, "mode_difference": 2}
 PATIENT = Limits(whole=900, cell=120, given=300)  # for a machine that is busy with other tests
-SMALL = Limits(whole=600, cell=12, given=200, memory=3 << 29, processes=12, disk=200 << 20)
+SMALL = Limits(whole=600, cell=12, given=200, memory=3 << 29, processes=12, disk=20 << 20)
 SOLVED = made.solved()
 
 
@@ -222,8 +222,8 @@ def short_of(notebook):
     (MEMORY, "memory: more than 1.5 GB"),
     (in_scale(FORKS), "processes: more than 12"),
     (DETACHED, "processes: more than 12"),
-    (in_scale(DISK), "disk: more than 200 MB"),
-    (FILES, "disk: more than 200 MB"),
+    (in_scale(DISK), "disk: more than 20 MB"),
+    (FILES, "disk: more than 20 MB"),
     (in_scale("import os\nos._exit(0)"), "the kernel ended"),
     ("import os, signal\nos.kill(os.getppid(), signal.SIGKILL)", "the process that ran the notebook ended (killed)"),
     ("exit()\nimport time\ntime.sleep(10)", "the kernel ended"),
