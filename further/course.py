@@ -245,7 +245,8 @@ def fit(own, photographs, images, folder, loop=None, parts=None, sample=None, se
     if run.interrupted:
         raise FaceError(f"interrupted after {run.images:,} images. "
                         + ("What was learned is kept: the same once more goes on from there." if folder else
-                           "Nothing of this training is kept; with a folder for checkpoints (--folder) it would be."))
+                           "Nothing of this training is kept: it had no folder for checkpoints (--folder, where there is "
+                           "that option)."))
     return run
 
 

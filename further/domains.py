@@ -40,7 +40,7 @@ def domains(given):
     return Domain(*A, exchanged), Domain(*map(exchanged, B), exchanged)
 
 
-# --- What a translation is worth ----------------------------------------------------------------------------------------
+# --- What a translation is worth --------------------------------------------------------------------------------------
 
 
 def batches(G, pictures):

@@ -205,7 +205,7 @@ def styled():
     return beside.System(own)
 
 
-# --- Path length: 2019, section 4.1; the measure itself is in measures/paths.py ----------------------------------------
+# --- Path length: 2019, section 4.1; the measure itself is in measures/paths.py ---------------------------------------
 
 
 @torch.no_grad()

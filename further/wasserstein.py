@@ -40,7 +40,7 @@ from further.stability import squared_slope
 CRITIC_STEPS = 5  # n_critic in both papers
 LEAST = 12  # moments of a training that a rank correlation is taken over at least
 
-# --- Wasserstein GAN ------------------------------------------------------------------------------------------------
+# --- Wasserstein GAN --------------------------------------------------------------------------------------------------
 
 
 def without_norm(Discriminator):

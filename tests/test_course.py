@@ -197,7 +197,7 @@ def test_an_interrupted_training_ends_the_program_and_says_what_is_kept(pictures
         return step(*args)
 
     own.discriminator_step = interrupting
-    said = "is kept: the same once more goes on from there" if kept else r"Nothing of this training is kept; .* \(--folder\)"
+    said = "is kept: the same once more goes on from there" if kept else r"Nothing of this training is kept: .* \(--folder"
     with pytest.raises(FaceError, match=rf"^interrupted after 32 images\. [^\n]*{said}[^\n]*$"):
         course.fit(own, pictures, 64, folder)
     assert "this cell" not in capsys.readouterr().out  # it may be no cell
